@@ -1,0 +1,54 @@
+//! Pure. An event: what a user did, when, with which properties; and what an entry keeps of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::user::{pack, unpack};
+
+/// One event of one user, checked at the door.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub name: String,
+    pub value: Option<f64>,
+    pub properties: Map<String, Value>,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub occurred_at: Timestamp,
+    /// The client's id for it, or one made at the door: what drops repeats.
+    pub id: String,
+}
+
+/// What an entry keeps to render its sends later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EntryData {
+    /// The event that opened the entry.
+    Event(Event),
+    /// The values of a manual entry.
+    Values(Map<String, Value>),
+}
+
+/// One item of a shard's event log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LogItem {
+    Event(Event),
+}
+
+impl EntryData {
+    pub fn pack(&self) -> Vec<u8> {
+        pack(self)
+    }
+
+    pub fn unpack(bytes: &[u8]) -> Result<EntryData, String> {
+        unpack(bytes).map_err(|e| format!("entry data: {e}"))
+    }
+}
+
+impl LogItem {
+    pub fn pack(&self) -> Vec<u8> {
+        pack(self)
+    }
+
+    pub fn unpack(bytes: &[u8]) -> Result<LogItem, String> {
+        unpack(bytes).map_err(|e| format!("event log item: {e}"))
+    }
+}

@@ -1,0 +1,124 @@
+//! Every bound of the system, on one page, with its reason.
+//!
+//! A bound is refused at the door by whoever reads the input, with an error that names it; nothing below checks it again.
+
+use std::time::Duration;
+
+/// A user id, in bytes of UTF-8.
+pub const USER_ID_BYTES_MAX: usize = 400;
+/// A campaign id or action name: `a-z0-9-`.
+pub const SLUG_BYTES_MAX: usize = 63;
+/// An attribute or event name, in bytes, without control characters.
+pub const NAME_BYTES_MAX: usize = 200;
+/// A client's event id or request id, in bytes.
+pub const CLIENT_ID_BYTES_MAX: usize = 200;
+/// Attributes kept for one user.
+pub const USER_ATTRIBUTES_MAX: usize = 500;
+/// Event names whose behaviour is kept for one user; the profile stays one bounded string.
+pub const USER_EVENT_NAMES_MAX: usize = 500;
+/// One attribute value, as JSON text.
+pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// An event's properties, as JSON text.
+pub const PROPERTIES_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of properties, attribute values and entry values.
+pub const JSON_DEPTH_MAX: usize = 16;
+/// Values given with one manual entry, as JSON text.
+pub const VALUES_BYTES_MAX: usize = 64 * 1024;
+/// Items of one unary batch.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
+/// One unary message.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Users of one `EnterUsers` by id.
+pub const ENTER_USERS_MAX: usize = 10_000;
+
+/// A campaign's title, in bytes.
+pub const TITLE_BYTES_MAX: usize = 200;
+/// Tags of a campaign.
+pub const TAGS_MAX: usize = 32;
+/// The whole definition of one campaign, as JSON.
+pub const CAMPAIGN_BYTES_MAX: usize = 256 * 1024;
+/// Headers of one webhook.
+pub const HEADERS_MAX: usize = 32;
+/// A rendered header value, in bytes.
+pub const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Rows of `data` of one webhook.
+pub const DATA_ROWS_MAX: usize = 500;
+/// Hosts a campaign or secret lists.
+pub const HOSTS_MAX: usize = 32;
+/// A rendered URL, in bytes.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+/// A rendered request body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Text of one template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+/// Instructions one template may run; a loop over 10**9 ends here within milliseconds.
+pub const TEMPLATE_FUEL: u64 = 50_000;
+/// Text of one expression, in bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
+/// Nesting of one expression; deeper ones would overflow a stack.
+pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Text of a cron expression, in bytes.
+pub const CRON_BYTES_MAX: usize = 256;
+/// Values of one secret (several while it rotates).
+pub const SECRET_VALUES_MAX: usize = 8;
+/// One secret value, in bytes.
+pub const SECRET_BYTES_MAX: usize = 8 * 1024;
+/// Secrets of a deployment.
+pub const SECRETS_MAX: usize = 1_000;
+
+/// Bytes of a response body that are read; the rest is discarded and the connection closed.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a response body kept with an attempt that did not succeed.
+pub const RESPONSE_KEPT_BYTES_MAX: usize = 1024;
+/// Bytes of response headers that are read.
+pub const RESPONSE_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Time to connect.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the whole exchange, connect and response body included.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts a custom retry list may ask for.
+pub const RETRY_WAITS_MAX: usize = 20;
+/// `Retry-After` is honoured between these.
+pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A send not delivered within this of its due time is suppressed as `expired`, unless its campaign says otherwise.
+pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(72 * 3600);
+/// A missed occurrence younger than this is still run.
+pub const CATCH_UP_DEFAULT: Duration = Duration::from_secs(3600);
+/// An event older than this counts in behaviour and fires nothing.
+pub const EVENT_AGE_MAX: Duration = Duration::from_secs(3600);
+/// The longest delay of a triggered send.
+pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Sends of one claim. The fence's index byte counts them.
+pub const CLAIM_MAX: usize = 128;
+/// Sends settled in one call.
+pub const SETTLE_MAX: usize = 64;
+/// Entries moved by one release, added by one `add`.
+pub const MOVE_MAX: usize = 512;
+/// Users walked by one fan-out step.
+pub const ADVANCE_MAX: usize = 1_000;
+/// Events read by one event pass of a shard.
+pub const EVENTS_READ_MAX: usize = 250;
+/// Events accepted by one call.
+pub const ACCEPT_MAX: usize = 500;
+/// Expired leases taken back by one call.
+pub const RECLAIM_MAX: usize = 100;
+/// A send whose lease ran out this often fails as `abandoned`: it probably kills its sender.
+pub const REDELIVERIES_MAX: u8 = 5;
+/// A lease lasts the exchange time-out and this.
+pub const LEASE_SLACK: Duration = Duration::from_secs(15);
+/// A fan-out waits while its own lane in that shard holds this many sends.
+pub const LANE_HIGH_WATER: usize = 4_096;
+/// Events waiting in one shard's log; more are refused.
+pub const EVENT_LOG_MAX: usize = 100_000;
+/// Rows of the send log kept in one shard.
+pub const LOG_ROWS_MAX: usize = 100_000;
+/// Failed sends kept in one shard.
+pub const FAILED_MAX: usize = 100_000;
+/// Refusals kept singly, per campaign.
+pub const REFUSED_MAX: usize = 1_000;
+/// Rows of one page of a listing.
+pub const PAGE_MAX: usize = 1_000;
+/// A request id answers the same for this long.
+pub const REQUEST_KEPT: Duration = Duration::from_secs(24 * 3600);
