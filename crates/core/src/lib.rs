@@ -8,5 +8,16 @@ pub mod fault;
 
 pub mod event;
 pub mod facts;
+pub mod number;
 pub mod reason;
 pub mod user;
+
+pub mod attempt;
+pub mod control_word;
+pub mod counter;
+pub mod due_send;
+pub mod log_row;
+
+pub mod bucket;
+pub mod duration_text;
+pub mod time_value;
