@@ -1,1 +1,37 @@
-fn main() {}
+//! Developer commands, `cargo xtask ...`. One module per command; this file only reads the command line and prints
+//! the error a command ended with. Depends on no crate of ours, so that no broken crate stops its own repair.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod codegen;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of Campanile")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the bindings of proto/ into crates/proto/src/gen
+    Codegen(codegen::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Codegen(arguments) => codegen::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a command's error is shown")]
+fn fail(error: &str) -> ExitCode {
+    eprintln!("xtask: {error}");
+    ExitCode::FAILURE
+}

@@ -1,1 +1,12 @@
+//! Campanile's wire types: bindings of `proto/` (written by `cargo xtask codegen`, committed), their canonical JSON,
+//! and the campaign file people write. Knows shapes only: whether a campaign makes sense is decided elsewhere, and
+//! nothing here does I/O.
 
+/// The messages, clients and servers of package `campanile.v1`.
+#[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]
+pub mod v1 {
+    include!("gen/campanile.v1.rs");
+}
+
+/// The descriptors of all our files and their imports, encoded as a `FileDescriptorSet`; for reflection and JSON.
+pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");
