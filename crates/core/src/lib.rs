@@ -21,3 +21,15 @@ pub mod log_row;
 pub mod bucket;
 pub mod duration_text;
 pub mod time_value;
+
+pub mod calendar;
+pub mod civil_text;
+pub mod clock_changes;
+pub mod cron_dialect;
+pub mod recurrence;
+pub mod wall_clock;
+
+pub mod network;
+pub mod secret;
+pub mod webhook;
+pub mod webhook_draft;
