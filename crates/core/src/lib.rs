@@ -33,3 +33,9 @@ pub mod network;
 pub mod secret;
 pub mod webhook;
 pub mod webhook_draft;
+
+pub mod campaign_record;
+pub mod draft;
+pub mod manual_clock;
+pub mod ports;
+pub mod retry;

@@ -1,0 +1,123 @@
+//! Pure. A campaign as the store keeps it: its definition, its state, and where its schedule stands.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::control_word::{ControlWord, Flow};
+use crate::draft::Draft;
+use crate::limits;
+use crate::number::CampaignNo;
+
+/// Transitions kept with a campaign, newest last.
+const TRANSITIONS_MAX: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Draft,
+    /// Activated; its start lies ahead.
+    Scheduled,
+    Active,
+    Paused,
+    /// Nobody enters; what is inside is sent to its end.
+    Finishing,
+    /// Nothing more is sent. Never revived.
+    Ended,
+}
+
+/// One document in the store, written whole and compared by `version`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CampaignRecord {
+    pub no: CampaignNo,
+    pub id: String,
+    pub state: State,
+    /// Grows by one with every change of the definition. 24 bits.
+    pub revision: u32,
+    /// Unpinned sends of older revisions are claimed under this one; 0: none.
+    pub apply_revision: u32,
+    /// Grows by one with every change that shards must see. 40 bits.
+    pub epoch: u64,
+    /// Grows by one with every write: what a save compares.
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Sends due before this instant and not yet sent were dropped by a resume: they end as `cancelled`.
+    #[serde(default)]
+    pub dropped_until: Option<Timestamp>,
+    #[serde(default)]
+    pub transitions: Vec<Transition>,
+    /// The request that last changed it: the same request again answers the same.
+    #[serde(default)]
+    pub last_request: Option<String>,
+    pub draft: Draft,
+}
+
+/// Where a one-time or recurring campaign stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Schedule {
+    /// The next occurrence, once active; none: nothing more is to come.
+    pub next_at: Option<Timestamp>,
+    /// Occurrences fired so far.
+    pub fired: u64,
+    /// Occurrences missed so far: the system was down or the campaign paused.
+    pub missed: u64,
+    pub last_missed_at: Option<Timestamp>,
+    /// Fired and not yet walked to the end by every shard.
+    pub open: Vec<OpenOccurrence>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenOccurrence {
+    /// The scheduled instant; names the occurrence.
+    pub at: Timestamp,
+    /// The revision it was decided under.
+    pub revision: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    pub at: Timestamp,
+    /// Who asked: a caller's name, or `campanile`.
+    pub by: String,
+    pub to: State,
+    pub note: String,
+}
+
+impl CampaignRecord {
+    /// Moves to `state` and notes it; the epoch grows, so every shard will hear of it.
+    pub fn move_to(&mut self, state: State, at: Timestamp, by: &str, note: &str) {
+        self.state = state;
+        self.epoch += 1;
+        self.updated_at = at;
+        self.transitions.push(Transition { at, by: by.to_owned(), to: state, note: note.to_owned() });
+        if self.transitions.len() > TRANSITIONS_MAX {
+            self.transitions.remove(0);
+        }
+    }
+
+    /// The word every shard must hold. A draft has none.
+    pub fn control_word(&self) -> Option<ControlWord> {
+        let flow = match self.state {
+            State::Draft => return None,
+            State::Scheduled | State::Active | State::Finishing => Flow::Running,
+            State::Paused => Flow::Held,
+            State::Ended => Flow::Stopped,
+        };
+        let lease = limits::EXCHANGE_TIMEOUT + limits::LEASE_SLACK;
+        Some(ControlWord {
+            flow,
+            apply_revision: self.apply_revision,
+            lease_secs: lease.as_secs().min(255) as u8,
+            weight: self.draft.limits.weight.clamp(1, 255) as u8,
+            epoch: self.epoch,
+        })
+    }
+
+    /// Whether triggers and requests may enter users.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Active)
+    }
+}

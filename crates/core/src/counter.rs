@@ -1,0 +1,87 @@
+//! Pure. What is counted per campaign and shard, in the same step that moves the send.
+//!
+//! At every moment, per shard: planned = pending + delivered + failed + suppressed; entered = open + finished.
+
+use crate::reason::{Refusal, Suppression};
+
+/// One counter of a campaign; `action` is the action's place, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Counter {
+    /// Events and requests that named the campaign, and users walked for it.
+    Triggered,
+    Refused(Refusal),
+    Entered,
+    Open,
+    Finished,
+    Planned(u8),
+    Pending(u8),
+    Delivered(u8),
+    Failed(u8),
+    Suppressed(u8, Suppression),
+    /// POSTs made.
+    Attempts(u8),
+    /// Attempts that led to another one.
+    Retries(u8),
+}
+
+/// A change of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub campaign: crate::number::CampaignNo,
+    pub counter: Counter,
+    pub by: i64,
+}
+
+impl Counter {
+    /// The stored name: `entered`, `refused.paused`, `planned.0`, `suppressed.0.expired`.
+    pub fn field(self) -> String {
+        match self {
+            Counter::Triggered => "triggered".to_owned(),
+            Counter::Refused(reason) => format!("refused.{}", reason.name()),
+            Counter::Entered => "entered".to_owned(),
+            Counter::Open => "open".to_owned(),
+            Counter::Finished => "finished".to_owned(),
+            Counter::Planned(a) => format!("planned.{a}"),
+            Counter::Pending(a) => format!("pending.{a}"),
+            Counter::Delivered(a) => format!("delivered.{a}"),
+            Counter::Failed(a) => format!("failed.{a}"),
+            Counter::Suppressed(a, reason) => format!("suppressed.{a}.{}", reason.name()),
+            Counter::Attempts(a) => format!("attempts.{a}"),
+            Counter::Retries(a) => format!("retries.{a}"),
+        }
+    }
+
+    pub fn parse(field: &str) -> Option<Counter> {
+        let mut parts = field.split('.');
+        let name = parts.next()?;
+        let rest = parts.next();
+        let action = || rest.and_then(|a| a.parse::<u8>().ok());
+        Some(match name {
+            "triggered" => Counter::Triggered,
+            "refused" => Counter::Refused(Refusal::from_name(rest?)?),
+            "entered" => Counter::Entered,
+            "open" => Counter::Open,
+            "finished" => Counter::Finished,
+            "planned" => Counter::Planned(action()?),
+            "pending" => Counter::Pending(action()?),
+            "delivered" => Counter::Delivered(action()?),
+            "failed" => Counter::Failed(action()?),
+            "suppressed" => Counter::Suppressed(action()?, Suppression::from_name(parts.next()?)?),
+            "attempts" => Counter::Attempts(action()?),
+            "retries" => Counter::Retries(action()?),
+            _ => return None,
+        })
+    }
+}
+
+/// Sums changes of the same counter, so that a call carries each once.
+pub fn summed(counts: impl IntoIterator<Item = Count>) -> Vec<Count> {
+    let mut sums = std::collections::BTreeMap::new();
+    for count in counts {
+        *sums.entry((count.campaign, count.counter)).or_insert(0) += count.by;
+    }
+    sums.into_iter()
+        .filter(|(_, by)| *by != 0)
+        .map(|((campaign, counter), by)| Count { campaign, counter, by })
+        .collect()
+}
