@@ -43,3 +43,9 @@ impl fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
+
+/// Foreign text fit for a fault: short, in quotes, its control characters visible.
+pub fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(32).collect();
+    if short.len() < text.len() { format!("{short:?}...") } else { format!("{short:?}") }
+}

@@ -59,6 +59,18 @@ pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
 /// Text of a cron expression, in bytes.
 pub const CRON_BYTES_MAX: usize = 256;
+/// Times of day of one calendar rule (every five minutes); cron says more often.
+pub const EVERY_TIMES_MAX: usize = 288;
+/// Days named by one calendar rule, repeats included.
+pub const EVERY_DAYS_MAX: usize = 64;
+/// `every N days`, and N weeks or months: a century.
+pub const EVERY_N_DAYS_MAX: u32 = 36_525;
+pub const EVERY_N_WEEKS_MAX: u32 = 5_218;
+pub const EVERY_N_MONTHS_MAX: u32 = 1_200;
+/// Dates a recurring campaign skips.
+pub const SKIP_DATES_MAX: usize = 1_000;
+/// Missed occurrences are counted up to this: after a year without a scheduler a per-second rule missed 31 million.
+pub const MISSED_COUNT_MAX: u32 = 1_000;
 /// Values of one secret (several while it rotates).
 pub const SECRET_VALUES_MAX: usize = 8;
 /// One secret value, in bytes.
@@ -85,6 +97,8 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(72 * 3600);
 /// A missed occurrence younger than this is still run.
 pub const CATCH_UP_DEFAULT: Duration = Duration::from_secs(3600);
+/// An occurrence noticed within this is on time, however small its `catch_up`: a scheduler looks around in passes.
+pub const ON_TIME: Duration = Duration::from_secs(5);
 /// An event older than this counts in behaviour and fires nothing.
 pub const EVENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The longest delay of a triggered send.
