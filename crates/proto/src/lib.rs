@@ -10,3 +10,17 @@ pub mod v1 {
 
 /// The descriptors of all our files and their imports, encoded as a `FileDescriptorSet`; for reflection and JSON.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");
+
+pub mod campaign_file;
+pub mod file_fault;
+pub mod json;
+pub mod short_form;
+
+mod file_conveniences;
+mod file_duration;
+mod file_keys;
+mod json_text;
+mod yaml_print;
+mod yaml_text;
+mod yaml_traps;
+mod yaml_tree;
