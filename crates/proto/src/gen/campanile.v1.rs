@@ -1513,6 +1513,43 @@ impl SuppressionReason {
         }
     }
 }
+/// Why a send that was attempted is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FailureReason {
+    /// Not failed.
+    Unspecified = 0,
+    /// The answer says that trying again is useless.
+    Final = 1,
+    /// Every attempt of its schedule was used.
+    Exhausted = 2,
+    /// Its senders died too often.
+    Abandoned = 3,
+}
+impl FailureReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FAILURE_REASON_UNSPECIFIED",
+            Self::Final => "FAILURE_REASON_FINAL",
+            Self::Exhausted => "FAILURE_REASON_EXHAUSTED",
+            Self::Abandoned => "FAILURE_REASON_ABANDONED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FAILURE_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "FAILURE_REASON_FINAL" => Some(Self::Final),
+            "FAILURE_REASON_EXHAUSTED" => Some(Self::Exhausted),
+            "FAILURE_REASON_ABANDONED" => Some(Self::Abandoned),
+            _ => None,
+        }
+    }
+}
 /// Asks to store a new draft.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCampaignRequest {
@@ -4752,6 +4789,9 @@ pub struct Send {
     /// The HTTP status of the last attempt; 0 when there was no answer.
     #[prost(uint32, tag = "13")]
     pub last_status: u32,
+    /// Why it was given up; with the state failed only.
+    #[prost(enumeration = "FailureReason", tag = "14")]
+    pub failure: i32,
 }
 impl ::prost::Name for Send {
     const NAME: &'static str = "Send";
@@ -4787,12 +4827,6 @@ pub struct Attempt {
     /// The first 1 KiB of the answer, of attempts that did not succeed only.
     #[prost(string, tag = "7")]
     pub response: ::prost::alloc::string::String,
-    /// What was done next.
-    #[prost(enumeration = "Verdict", tag = "8")]
-    pub verdict: i32,
-    /// With VERDICT_RETRY_AT: when it was to be tried again.
-    #[prost(message, optional, tag = "9")]
-    pub retry_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for Attempt {
     const NAME: &'static str = "Attempt";
@@ -5002,20 +5036,22 @@ pub enum AttemptOutcome {
     Unspecified = 0,
     /// The far end answered; see status.
     Answered = 1,
-    /// The far end could not be reached: no address, refused, no route.
-    NotConnected = 2,
+    /// The host's name has no address.
+    NotResolved = 2,
+    /// No connection: refused, no route.
+    NotConnected = 3,
     /// The TLS handshake failed, the certificate was not at fault.
-    TlsFailed = 3,
+    TlsFailed = 4,
     /// The far end's certificate was refused.
-    CertificateRefused = 4,
+    CertificateRefused = 5,
     /// Connecting or the whole exchange took too long.
-    TimedOut = 5,
-    /// The connection broke before the answer was complete.
-    Broken = 6,
-    /// The network guard forbade the address.
-    Forbidden = 7,
-    /// The sender died before it could tell.
-    Unknown = 8,
+    TimedOut = 6,
+    /// What came back was not HTTP, or its headers were too large.
+    NotHttp = 7,
+    /// The connection broke before the answer was complete; the request may have arrived.
+    Broken = 8,
+    /// The network guard forbade every address of the host.
+    Forbidden = 9,
 }
 impl AttemptOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -5026,13 +5062,14 @@ impl AttemptOutcome {
         match self {
             Self::Unspecified => "ATTEMPT_OUTCOME_UNSPECIFIED",
             Self::Answered => "ATTEMPT_OUTCOME_ANSWERED",
+            Self::NotResolved => "ATTEMPT_OUTCOME_NOT_RESOLVED",
             Self::NotConnected => "ATTEMPT_OUTCOME_NOT_CONNECTED",
             Self::TlsFailed => "ATTEMPT_OUTCOME_TLS_FAILED",
             Self::CertificateRefused => "ATTEMPT_OUTCOME_CERTIFICATE_REFUSED",
             Self::TimedOut => "ATTEMPT_OUTCOME_TIMED_OUT",
+            Self::NotHttp => "ATTEMPT_OUTCOME_NOT_HTTP",
             Self::Broken => "ATTEMPT_OUTCOME_BROKEN",
             Self::Forbidden => "ATTEMPT_OUTCOME_FORBIDDEN",
-            Self::Unknown => "ATTEMPT_OUTCOME_UNKNOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -5040,50 +5077,14 @@ impl AttemptOutcome {
         match value {
             "ATTEMPT_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "ATTEMPT_OUTCOME_ANSWERED" => Some(Self::Answered),
+            "ATTEMPT_OUTCOME_NOT_RESOLVED" => Some(Self::NotResolved),
             "ATTEMPT_OUTCOME_NOT_CONNECTED" => Some(Self::NotConnected),
             "ATTEMPT_OUTCOME_TLS_FAILED" => Some(Self::TlsFailed),
             "ATTEMPT_OUTCOME_CERTIFICATE_REFUSED" => Some(Self::CertificateRefused),
             "ATTEMPT_OUTCOME_TIMED_OUT" => Some(Self::TimedOut),
+            "ATTEMPT_OUTCOME_NOT_HTTP" => Some(Self::NotHttp),
             "ATTEMPT_OUTCOME_BROKEN" => Some(Self::Broken),
             "ATTEMPT_OUTCOME_FORBIDDEN" => Some(Self::Forbidden),
-            "ATTEMPT_OUTCOME_UNKNOWN" => Some(Self::Unknown),
-            _ => None,
-        }
-    }
-}
-/// What is done after an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum Verdict {
-    /// Not told; never reported.
-    Unspecified = 0,
-    /// Delivered: nothing more to do.
-    Done = 1,
-    /// Tried again at retry_at.
-    RetryAt = 2,
-    /// Given up.
-    GiveUp = 3,
-}
-impl Verdict {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "VERDICT_UNSPECIFIED",
-            Self::Done => "VERDICT_DONE",
-            Self::RetryAt => "VERDICT_RETRY_AT",
-            Self::GiveUp => "VERDICT_GIVE_UP",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
-            "VERDICT_DONE" => Some(Self::Done),
-            "VERDICT_RETRY_AT" => Some(Self::RetryAt),
-            "VERDICT_GIVE_UP" => Some(Self::GiveUp),
             _ => None,
         }
     }
