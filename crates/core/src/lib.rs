@@ -22,15 +22,49 @@ pub mod bucket;
 pub mod duration_text;
 pub mod time_value;
 
+pub mod expression;
+mod expression_check;
+#[cfg(test)]
+mod expression_examples;
+pub mod expression_explain;
+#[cfg(test)]
+mod expression_laws;
+mod expression_lexer;
+mod expression_match;
+mod expression_operand;
+mod expression_parser;
+mod expression_predicate;
+pub mod expression_survey;
+mod expression_tree;
+mod expression_value;
+
 pub mod calendar;
+pub mod calendar_text;
 pub mod civil_text;
 pub mod clock_changes;
 pub mod cron_dialect;
+pub mod cron_field;
 pub mod recurrence;
+#[cfg(test)]
+mod recurrence_laws;
+pub mod recurring;
 pub mod wall_clock;
 
+pub mod encode;
 pub mod network;
 pub mod secret;
+pub mod signature;
+mod template;
+mod template_expression;
+mod template_filters;
+mod template_names;
+#[cfg(test)]
+mod template_sample;
+mod template_scan;
+mod template_source;
+#[cfg(test)]
+mod template_tests;
+mod template_value;
 pub mod webhook;
 pub mod webhook_draft;
 

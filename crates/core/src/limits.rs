@@ -12,6 +12,8 @@ pub const SLUG_BYTES_MAX: usize = 63;
 pub const NAME_BYTES_MAX: usize = 200;
 /// A client's event id or request id, in bytes.
 pub const CLIENT_ID_BYTES_MAX: usize = 200;
+/// A caller's request id, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Attributes kept for one user.
 pub const USER_ATTRIBUTES_MAX: usize = 500;
 /// Event names whose behaviour is kept for one user; the profile stays one bounded string.
@@ -53,10 +55,20 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// Instructions one template may run; a loop over 10**9 ends here within milliseconds.
 pub const TEMPLATE_FUEL: u64 = 50_000;
+/// Brackets open at once inside one tag, and tags open at once; deeper ones would overflow a stack.
+pub const TEMPLATE_NESTING_MAX: usize = 32;
+/// Operators in one tag: a chain of them is as deep as it is long.
+pub const TEMPLATE_OPERATORS_MAX: usize = 300;
+/// Calls within calls while a template runs, in the engine's own unit (a macro costs 4).
+pub const TEMPLATE_RECURSION_MAX: usize = 64;
 /// Text of one expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 /// Nesting of one expression; deeper ones would overflow a stack.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// One compiled `matching` pattern, in bytes; a pattern within it matches in linear time and bounded memory.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 256 * 1024;
+/// `matching` patterns of one expression.
+pub const PATTERNS_MAX: usize = 16;
 /// Text of a cron expression, in bytes.
 pub const CRON_BYTES_MAX: usize = 256;
 /// Times of day of one calendar rule (every five minutes); cron says more often.
