@@ -12,6 +12,7 @@ pub mod v1 {
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");
 
 pub mod campaign_file;
+pub mod field_mask;
 pub mod file_fault;
 pub mod json;
 pub mod short_form;

@@ -1513,43 +1513,6 @@ impl SuppressionReason {
         }
     }
 }
-/// Why a send that was attempted is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum FailureReason {
-    /// Not failed.
-    Unspecified = 0,
-    /// The answer says that trying again is useless.
-    Final = 1,
-    /// Every attempt of its schedule was used.
-    Exhausted = 2,
-    /// Its senders died too often.
-    Abandoned = 3,
-}
-impl FailureReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "FAILURE_REASON_UNSPECIFIED",
-            Self::Final => "FAILURE_REASON_FINAL",
-            Self::Exhausted => "FAILURE_REASON_EXHAUSTED",
-            Self::Abandoned => "FAILURE_REASON_ABANDONED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "FAILURE_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "FAILURE_REASON_FINAL" => Some(Self::Final),
-            "FAILURE_REASON_EXHAUSTED" => Some(Self::Exhausted),
-            "FAILURE_REASON_ABANDONED" => Some(Self::Abandoned),
-            _ => None,
-        }
-    }
-}
 /// Asks to store a new draft.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCampaignRequest {
@@ -4789,9 +4752,6 @@ pub struct Send {
     /// The HTTP status of the last attempt; 0 when there was no answer.
     #[prost(uint32, tag = "13")]
     pub last_status: u32,
-    /// Why it was given up; with the state failed only.
-    #[prost(enumeration = "FailureReason", tag = "14")]
-    pub failure: i32,
 }
 impl ::prost::Name for Send {
     const NAME: &'static str = "Send";
@@ -4827,6 +4787,12 @@ pub struct Attempt {
     /// The first 1 KiB of the answer, of attempts that did not succeed only.
     #[prost(string, tag = "7")]
     pub response: ::prost::alloc::string::String,
+    /// What was done next.
+    #[prost(enumeration = "Verdict", tag = "8")]
+    pub verdict: i32,
+    /// With VERDICT_RETRY_AT: when it was to be tried again, where that is known.
+    #[prost(message, optional, tag = "9")]
+    pub retry_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for Attempt {
     const NAME: &'static str = "Attempt";
@@ -5085,6 +5051,47 @@ impl AttemptOutcome {
             "ATTEMPT_OUTCOME_NOT_HTTP" => Some(Self::NotHttp),
             "ATTEMPT_OUTCOME_BROKEN" => Some(Self::Broken),
             "ATTEMPT_OUTCOME_FORBIDDEN" => Some(Self::Forbidden),
+            _ => None,
+        }
+    }
+}
+/// What is done after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// Delivered: nothing more to do.
+    Done = 1,
+    /// Tried again at retry_at.
+    RetryAt = 2,
+    /// Given up.
+    GiveUp = 3,
+    /// Not sent after all, by a rule that only the connection could apply.
+    Suppress = 4,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Done => "VERDICT_DONE",
+            Self::RetryAt => "VERDICT_RETRY_AT",
+            Self::GiveUp => "VERDICT_GIVE_UP",
+            Self::Suppress => "VERDICT_SUPPRESS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_DONE" => Some(Self::Done),
+            "VERDICT_RETRY_AT" => Some(Self::RetryAt),
+            "VERDICT_GIVE_UP" => Some(Self::GiveUp),
+            "VERDICT_SUPPRESS" => Some(Self::Suppress),
             _ => None,
         }
     }
