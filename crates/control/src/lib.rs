@@ -1,1 +1,25 @@
+//! The control API: the only place that sees wire types and domain types. Reads requests, calls verbs, writes answers.
+//!
+//! `read_*` make domain types of wire types, `write_*` the way back; both are pure. `*_service` are the gRPC faces; `campaign_life`,
+//! `intake` and `enter_users` do what they ask.
 
+pub mod serve;
+
+pub mod campaign_service;
+pub mod event_service;
+pub mod secret_service;
+pub mod send_service;
+pub mod user_service;
+
+pub mod deployment;
+
+pub mod campaign_life;
+pub mod enter_users;
+pub mod intake;
+
+pub mod read_campaign;
+pub mod read_items;
+pub mod status;
+pub mod write_campaign;
+pub mod write_send;
+pub mod write_stats;

@@ -68,6 +68,9 @@ mod template_value;
 pub mod webhook;
 pub mod webhook_draft;
 
+pub mod campaign;
+pub mod campaign_delivery;
+pub mod campaign_fields;
 pub mod campaign_record;
 pub mod draft;
 pub mod manual_clock;

@@ -1,0 +1,264 @@
+//! Settings: flags over environment over file over defaults. The only room that reads the environment.
+//!
+//! The defaults are a commented file inside the binary, which is also the manual. Unknown keys are errors that name the key.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use campanile_core::network::{Cidr, Policy};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// What `campanile config` prints.
+pub const DEFAULTS: &str = include_str!("config_default.toml");
+const PREFIX: &str = "CAMPANILE_";
+/// Variables that are flags of the command line, not settings.
+const NOT_SETTINGS: [&str; 2] = ["CAMPANILE_SERVER", "CAMPANILE_CONFIG"];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub store: Store,
+    pub listen: Listen,
+    pub network: Network,
+    pub sender: Sender,
+    pub log: Log,
+    pub shutdown: Shutdown,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub url: String,
+    pub shards: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    pub grpc: SocketAddr,
+    pub console: SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    pub dev: bool,
+    pub allow_http: bool,
+    pub allow_networks: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sender {
+    pub slots: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    pub grace_secs: u64,
+}
+
+/// Why there is no configuration; says which layer is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{layer}: {text}")]
+pub struct ConfigError {
+    pub layer: String,
+    pub text: String,
+}
+
+/// Settings given by flags, as `section.key` and a value.
+pub type Flags = Vec<(&'static str, Value)>;
+
+/// Reads all layers. `file` is the file of `--config`, if any.
+pub fn load(file: Option<&Path>, flags: Flags) -> Result<Config, ConfigError> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()));
+    let text = match file {
+        None => None,
+        Some(path) => {
+            let layer = path.display().to_string();
+            match std::fs::read_to_string(path) {
+                Ok(text) => Some((layer, text)),
+                Err(e) => return Err(ConfigError { layer, text: e.to_string() }),
+            }
+        }
+    };
+    merge(text, variables.collect(), flags)
+}
+
+fn merge(
+    file: Option<(String, String)>,
+    mut variables: Vec<(String, String)>,
+    flags: Flags,
+) -> Result<Config, ConfigError> {
+    let mut merged = parse("defaults", DEFAULTS)?;
+    check("defaults", &merged)?;
+    if let Some((layer, text)) = file {
+        overlay(&mut merged, parse(&layer, &text)?);
+        check(&layer, &merged)?;
+    }
+    variables.sort();
+    for (name, text) in variables {
+        let path = name.trim_start_matches(PREFIX).to_lowercase();
+        let path: Vec<&str> = path.split("__").collect();
+        set(&mut merged, &path, read_value(&text));
+        check(&name, &merged)?;
+    }
+    for (path, value) in flags {
+        let path: Vec<&str> = path.split('.').collect();
+        set(&mut merged, &path, value);
+        check(&format!("flag {}", path.join(".")), &merged)?;
+    }
+    let config = check("settings", &merged)?;
+    config.check_dev()?;
+    Ok(config)
+}
+
+fn parse(layer: &str, text: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|e: toml::de::Error| ConfigError { layer: layer.to_owned(), text: e.to_string() })
+}
+
+/// Each layer is checked as it is laid on, so that an error names the layer that brought it.
+fn check(layer: &str, merged: &Table) -> Result<Config, ConfigError> {
+    let fail = |text: String| ConfigError { layer: layer.to_owned(), text };
+    let config: Config = serde_path_to_error::deserialize(merged.clone()).map_err(|e| {
+        let text = e.inner().message().trim().to_owned();
+        match e.path().to_string().as_str() {
+            "." => fail(text),
+            path => fail(format!("{path}: {text}")),
+        }
+    })?;
+    config.policy().map_err(|text| fail(format!("network.allow_networks: {text}")))?;
+    if config.sender.slots == 0 || config.sender.slots > 65_536 {
+        return Err(fail("sender.slots: expected 1 to 65536".to_owned()));
+    }
+    if config.store.shards == 0 || config.store.shards > 64 {
+        return Err(fail("store.shards: expected 1 to 64".to_owned()));
+    }
+    Ok(config)
+}
+
+fn overlay(onto: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (onto.get_mut(&key), value) {
+            (Some(Value::Table(onto)), Value::Table(from)) => overlay(onto, from),
+            (_, value) => drop(onto.insert(key, value)),
+        }
+    }
+}
+
+fn set(onto: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [key] => drop(onto.insert((*key).to_owned(), value)),
+        [key, rest @ ..] => {
+            let inner = onto.entry(*key).or_insert_with(|| Value::Table(Table::new()));
+            match inner {
+                Value::Table(inner) => set(inner, rest, value),
+                // A key below a value: the check names it.
+                other => *other = Value::Table(Table::from_iter([(rest.join("."), value)])),
+            }
+        }
+    }
+}
+
+/// A variable's text as a TOML value where it reads as one, else as text.
+fn read_value(text: &str) -> Value {
+    let table: Result<Table, _> = format!("value = {text}").parse();
+    table.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+impl Config {
+    /// Where webhooks may go.
+    pub fn policy(&self) -> Result<Policy, String> {
+        let networks = self.network.allow_networks.iter().map(|text| text.parse::<Cidr>());
+        Ok(Policy {
+            allow_http: self.network.allow_http,
+            allow_networks: networks.collect::<Result<_, _>>()?,
+            dev: self.network.dev,
+        })
+    }
+
+    fn check_dev(&self) -> Result<(), ConfigError> {
+        let listeners = [("listen.grpc", self.listen.grpc), ("listen.console", self.listen.console)];
+        for (name, address) in listeners {
+            if self.network.dev && !address.ip().is_loopback() {
+                let text = format!("dev is for loopback only, but {name} is {address}");
+                return Err(ConfigError { layer: "network.dev".to_owned(), text });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Config, String> {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        merge(Some(("campanile.toml".to_owned(), file.to_owned())), variables, flags)
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let file = "[sender]\nslots = 1\n[listen]\ngrpc = \"127.0.0.1:1\"\n";
+        let config = merged(file, &[("CAMPANILE_SENDER__SLOTS", "2")], vec![]).unwrap();
+        assert_eq!((config.sender.slots, config.listen.grpc.port()), (2, 1));
+        let flags = vec![("sender.slots", Value::Integer(3))];
+        let config = merged(file, &[("CAMPANILE_SENDER__SLOTS", "2")], flags).unwrap();
+        assert_eq!((config.sender.slots, config.listen.console.port()), (3, 7071));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_layer() {
+        let check = |result: Result<Config, String>, layer: &str, text: &str| {
+            let error = result.err().unwrap_or_else(|| panic!("{text} was taken"));
+            assert!(error.starts_with(layer) && error.contains(text), "{error}");
+        };
+        check(merged("[sender]\nslotz = 1", &[], vec![]), "campanile.toml", "sender.slotz: unknown field");
+        check(merged("[sender", &[], vec![]), "campanile.toml", "line 1");
+        check(merged("", &[("CAMPANILE_SENDR__SLOTS", "1")], vec![]), "CAMPANILE_SENDR__SLOTS", "sendr");
+        check(
+            merged("", &[("CAMPANILE_SENDER__SLOTS", "many")], vec![]),
+            "CAMPANILE_SENDER__SLOTS",
+            "sender.slots",
+        );
+        check(
+            merged("", &[("CAMPANILE_SENDER__SLOTS__X", "1")], vec![]),
+            "CAMPANILE_SENDER__SLOTS__X",
+            "sender.slots",
+        );
+        check(merged("[sender]\nslots = 0", &[], vec![]), "campanile.toml", "sender.slots");
+        check(merged("[listen]\ngrpc = \"here\"", &[], vec![]), "campanile.toml", "listen.grpc");
+        let networks = "[network]\nallow_networks = [\"10.0.0.0/40\"]";
+        check(merged(networks, &[], vec![]), "campanile.toml", "network.allow_networks");
+    }
+
+    #[test]
+    fn dev_is_refused_where_others_can_reach_it() {
+        let file = "[network]\ndev = true\n[listen]\nconsole = \"0.0.0.0:7071\"";
+        assert!(merged(file, &[], vec![]).unwrap_err().contains("listen.console is 0.0.0.0:7071"));
+        assert!(merged("[network]\ndev = true", &[], vec![]).is_ok());
+    }
+}

@@ -1,0 +1,286 @@
+//! The gRPC face of campaigns: reads the request, calls the verb, writes the answer. Decides nothing.
+
+use std::sync::Arc;
+
+use campanile_core::campaign::Campaign;
+use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::counter::Counter;
+use campanile_core::fault::Fault;
+use campanile_core::limits;
+use campanile_proto::field_mask;
+use campanile_proto::v1 as wire;
+use campanile_proto::v1::campaign_service_server::CampaignService;
+use tonic::{Request, Response, Status};
+
+use crate::campaign_life;
+use crate::deployment::Deployment;
+use crate::enter_users;
+use crate::read_campaign::read_campaign;
+use crate::read_items::check_client_id;
+use crate::status;
+use crate::write_campaign::{write_campaign, write_draft};
+use crate::write_stats::write_stats;
+
+pub struct Campaigns {
+    pub deployment: Arc<Deployment>,
+}
+
+/// What a page holds where the caller does not say.
+const PAGE_DEFAULT: usize = 50;
+
+#[tonic::async_trait]
+impl CampaignService for Campaigns {
+    async fn create_campaign(
+        &self,
+        request: Request<wire::CreateCampaignRequest>,
+    ) -> Result<Response<wire::CreateCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let draft = read(&given(request.campaign)?)?;
+        let (record, campaign) = campaign_life::create(&self.deployment, draft, &request.request_id).await?;
+        Ok(Response::new(wire::CreateCampaignResponse {
+            campaign: Some(write_campaign(&record)),
+            warnings: warnings(&campaign),
+        }))
+    }
+
+    async fn get_campaign(
+        &self,
+        request: Request<wire::GetCampaignRequest>,
+    ) -> Result<Response<wire::GetCampaignResponse>, Status> {
+        let record = self.deployment.campaign(&request.into_inner().id).await?;
+        Ok(Response::new(wire::GetCampaignResponse { campaign: Some(write_campaign(&record)) }))
+    }
+
+    async fn list_campaigns(
+        &self,
+        request: Request<wire::ListCampaignsRequest>,
+    ) -> Result<Response<wire::ListCampaignsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page_size(request.page_size)?;
+        let is_wanted = |campaign: &wire::Campaign| {
+            (request.states.is_empty() || request.states.contains(&campaign.state))
+                && request.tags.iter().all(|tag| campaign.tags.contains(tag))
+        };
+        let mut campaigns = Vec::new();
+        let mut after = request.page_token.clone();
+        loop {
+            let page = self.deployment.store.list_campaigns(&after, limit).await.map_err(status::store)?;
+            let is_last = page.len() < limit;
+            for record in page {
+                after.clone_from(&record.id);
+                let campaign = write_campaign(&record);
+                if is_wanted(&campaign) {
+                    campaigns.push(campaign);
+                }
+                if campaigns.len() == limit {
+                    return Ok(Response::new(wire::ListCampaignsResponse {
+                        campaigns,
+                        next_page_token: after,
+                    }));
+                }
+            }
+            if is_last {
+                return Ok(Response::new(wire::ListCampaignsResponse {
+                    campaigns,
+                    next_page_token: String::new(),
+                }));
+            }
+        }
+    }
+
+    async fn update_campaign(
+        &self,
+        request: Request<wire::UpdateCampaignRequest>,
+    ) -> Result<Response<wire::UpdateCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let campaign = given(request.campaign)?;
+        let mask = request.update_mask.map(|mask| mask.paths);
+        let (id, revision) = (campaign.id.clone(), request.expected_revision);
+        let updated = campaign_life::update(&self.deployment, &id, revision, &request.request_id, |stored| {
+            let changed = match &mask {
+                None => campaign.clone(),
+                Some(paths) => {
+                    let mut changed = write_draft(stored);
+                    field_mask::apply(paths, &campaign, &mut changed).map_err(|(path, text)| {
+                        status::invalid_field(&format!("update_mask.{path}"), text)
+                    })?;
+                    changed
+                }
+            };
+            if changed.id != stored.id {
+                return Err(status::invalid_field("campaign.id", "is immutable"));
+            }
+            read(&changed)
+        });
+        let (record, campaign) = updated.await?;
+        Ok(Response::new(wire::UpdateCampaignResponse {
+            campaign: Some(write_campaign(&record)),
+            warnings: warnings(&campaign),
+        }))
+    }
+
+    async fn validate_campaign(
+        &self,
+        request: Request<wire::ValidateCampaignRequest>,
+    ) -> Result<Response<wire::ValidateCampaignResponse>, Status> {
+        let campaign = given(request.into_inner().campaign)?;
+        let draft = match read_campaign(&campaign) {
+            Ok(draft) => draft,
+            Err(faults) => {
+                let violations = status::findings(&faults);
+                return Ok(Response::new(wire::ValidateCampaignResponse {
+                    violations,
+                    ..Default::default()
+                }));
+            }
+        };
+        let compiled = self.deployment.compile(draft, self.deployment.now()).await.map_err(status::store)?;
+        Ok(Response::new(match compiled {
+            Err(faults) => {
+                wire::ValidateCampaignResponse { violations: status::findings(&faults), ..Default::default() }
+            }
+            Ok(campaign) => wire::ValidateCampaignResponse {
+                violations: Vec::new(),
+                warnings: warnings(&campaign),
+                expressions: campaign
+                    .expressions()
+                    .into_iter()
+                    .map(|(field, expression)| wire::ParsedExpression {
+                        field,
+                        text: expression.text().to_owned(),
+                        tree: expression.tree().to_string(),
+                    })
+                    .collect(),
+            },
+        }))
+    }
+
+    async fn activate_campaign(
+        &self,
+        request: Request<wire::ActivateCampaignRequest>,
+    ) -> Result<Response<wire::ActivateCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let (record, campaign) =
+            campaign_life::activate(&self.deployment, &request.id, request.expected_revision).await?;
+        Ok(Response::new(wire::ActivateCampaignResponse {
+            campaign: Some(write_campaign(&record)),
+            warnings: warnings(&campaign),
+        }))
+    }
+
+    async fn pause_campaign(
+        &self,
+        request: Request<wire::PauseCampaignRequest>,
+    ) -> Result<Response<wire::PauseCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        if request.keep_entering {
+            return Err(status::invalid_field(
+                "keep_entering",
+                "entering while paused is not available in this version",
+            ));
+        }
+        let record = campaign_life::pause(&self.deployment, &request.id).await?;
+        let held = self.pending(&record).await?;
+        Ok(Response::new(wire::PauseCampaignResponse { campaign: Some(write_campaign(&record)), held }))
+    }
+
+    async fn resume_campaign(
+        &self,
+        request: Request<wire::ResumeCampaignRequest>,
+    ) -> Result<Response<wire::ResumeCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let drop_held = match wire::ResumeMode::try_from(request.mode) {
+            Ok(wire::ResumeMode::Unspecified | wire::ResumeMode::SendHeld) => false,
+            Ok(wire::ResumeMode::DropHeld) => true,
+            Err(_) => return Err(status::invalid_field("mode", "expected SEND_HELD or DROP_HELD")),
+        };
+        let held = self.pending(&self.deployment.campaign(&request.id).await?).await?;
+        let record = campaign_life::resume(&self.deployment, &request.id, drop_held).await?;
+        // Those past their expiry are found when they are claimed; stats then count them as expired.
+        Ok(Response::new(wire::ResumeCampaignResponse {
+            campaign: Some(write_campaign(&record)),
+            held,
+            expired: 0,
+        }))
+    }
+
+    async fn end_campaign(
+        &self,
+        request: Request<wire::EndCampaignRequest>,
+    ) -> Result<Response<wire::EndCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let stop_now = match wire::EndMode::try_from(request.mode) {
+            Ok(wire::EndMode::StopNow) => true,
+            Ok(wire::EndMode::FinishEntered) => false,
+            _ => return Err(status::invalid_field("mode", "is missing: give STOP_NOW or FINISH_ENTERED")),
+        };
+        let mut record = self.deployment.campaign(&request.id).await?;
+        let pending = if record.state == State::Ended { 0 } else { self.pending(&record).await? };
+        if !request.validate_only {
+            record = campaign_life::end(&self.deployment, &request.id, stop_now).await?;
+        }
+        let (stopped, finishing) = if stop_now { (pending, 0) } else { (0, pending) };
+        let campaign = Some(write_campaign(&record));
+        Ok(Response::new(wire::EndCampaignResponse { campaign, stopped, finishing }))
+    }
+
+    async fn enter_users(
+        &self,
+        request: Request<wire::EnterUsersRequest>,
+    ) -> Result<Response<wire::EnterUsersResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        enter_users::enter(&self.deployment, request).await.map(Response::new)
+    }
+
+    async fn get_campaign_stats(
+        &self,
+        request: Request<wire::GetCampaignStatsRequest>,
+    ) -> Result<Response<wire::GetCampaignStatsResponse>, Status> {
+        let record = self.deployment.campaign(&request.into_inner().id).await?;
+        let counters = self.deployment.store.stats(record.no).await.map_err(status::store)?;
+        let stats = Some(write_stats(&record, &counters));
+        Ok(Response::new(wire::GetCampaignStatsResponse { stats }))
+    }
+}
+
+impl Campaigns {
+    /// Planned and not settled.
+    async fn pending(&self, record: &CampaignRecord) -> Result<i64, Status> {
+        let counters = self.deployment.store.stats(record.no).await.map_err(status::store)?;
+        let pending = counters.iter().filter(|(counter, _)| matches!(counter, Counter::Pending(_)));
+        Ok(pending.map(|(_, n)| n).sum())
+    }
+}
+
+fn given(campaign: Option<wire::Campaign>) -> Result<wire::Campaign, Status> {
+    campaign.ok_or_else(|| status::invalid_field("campaign", "is missing"))
+}
+
+fn read(campaign: &wire::Campaign) -> Result<campanile_core::draft::Draft, Status> {
+    read_campaign(campaign).map_err(|faults| status::invalid(&faults))
+}
+
+fn warnings(campaign: &Campaign) -> Vec<wire::Finding> {
+    campaign.warnings().iter().map(|Fault { field, text }| status::finding(field, text)).collect()
+}
+
+pub(crate) fn check_request_id(id: &str) -> Result<(), Status> {
+    let mut faults = campanile_core::fault::Faults::default();
+    check_client_id(id, "request_id", limits::REQUEST_ID_BYTES_MAX, &mut faults);
+    if faults.is_empty() { Ok(()) } else { Err(status::invalid(&faults)) }
+}
+
+pub(crate) fn page_size(asked: i32) -> Result<usize, Status> {
+    match usize::try_from(asked) {
+        Ok(0) => Ok(PAGE_DEFAULT),
+        Ok(n) => Ok(n.min(limits::PAGE_MAX)),
+        Err(_) => Err(status::invalid_field("page_size", "expected 0 or more")),
+    }
+}

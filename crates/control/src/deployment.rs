@@ -1,0 +1,67 @@
+//! What every service of one control process shares: the store, the clock, and the rules campaigns are checked against.
+
+use std::sync::Arc;
+
+use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::draft::Draft;
+use campanile_core::fault::Faults;
+use campanile_core::network::Policy;
+use campanile_core::ports::{Clock, Store, StoreError};
+use campanile_core::secret::Secrets;
+use jiff::Timestamp;
+use tonic::Status;
+
+use crate::status;
+
+pub struct Deployment {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    /// Where webhooks may go.
+    pub policy: Policy,
+    /// 16 random bytes, for ids that a caller left out.
+    pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
+}
+
+impl Deployment {
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn make_id(&self) -> String {
+        (self.random)().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Checks a draft against the secrets and the policy of now. `since` is when the campaign was created: what relative times
+    /// in it count from.
+    pub async fn compile(
+        &self,
+        draft: Draft,
+        since: Timestamp,
+    ) -> Result<Result<Campaign, Faults>, StoreError> {
+        let secrets = Secrets::from_iter(self.store.secrets().await?);
+        let rules = Rules { policy: &self.policy, secrets: &secrets, now: since };
+        Ok(Campaign::compile(draft, &rules))
+    }
+
+    /// The campaign of this id, or `NOT_FOUND`.
+    pub async fn campaign(&self, id: &str) -> Result<CampaignRecord, Status> {
+        if id.is_empty() {
+            return Err(status::invalid_field("id", "is missing"));
+        }
+        let found = self.store.campaign(id).await.map_err(status::store)?;
+        found.ok_or_else(|| Status::not_found(format!("there is no campaign {id:?}")))
+    }
+
+    /// Shows the campaign's control word to every shard; answers when all have it.
+    pub async fn show_control(&self, record: &CampaignRecord) -> Result<(), StoreError> {
+        let Some(word) = record.control_word() else { return Ok(()) };
+        let shards = self.store.layout().shards();
+        let shown = shards.map(|shard| self.store.set_control(shard, record.no, word));
+        for answer in futures_util::future::join_all(shown).await {
+            answer?;
+        }
+        Ok(())
+    }
+}

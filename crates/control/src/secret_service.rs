@@ -1,0 +1,125 @@
+//! The gRPC face of secrets: put, named, deleted; their values go in and never come out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use campanile_core::campaign_record::State;
+use campanile_core::fault::Faults;
+use campanile_core::limits;
+use campanile_core::secret::Secret;
+use campanile_proto::v1 as wire;
+use campanile_proto::v1::secret_service_server::SecretService;
+use tonic::{Request, Response, Status};
+
+use crate::campaign_service::{check_request_id, page_size};
+use crate::deployment::Deployment;
+use crate::status;
+
+pub struct SecretNames {
+    pub deployment: Arc<Deployment>,
+}
+
+#[tonic::async_trait]
+impl SecretService for SecretNames {
+    async fn put_secret(
+        &self,
+        request: Request<wire::PutSecretRequest>,
+    ) -> Result<Response<wire::PutSecretResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let mut faults = Faults::default();
+        let secret = Secret::new(&request.name, request.values, &request.hosts, "", &mut faults);
+        let Some(secret) = secret else { return Err(status::invalid(&faults)) };
+        let store = &self.deployment.store;
+        let there = store.secrets().await.map_err(status::store)?;
+        if there.len() >= limits::SECRETS_MAX && there.iter().all(|s| s.name != secret.name) {
+            let text =
+                format!("there are {} secrets, at most {} are allowed", there.len(), limits::SECRETS_MAX);
+            return Err(Status::resource_exhausted(text));
+        }
+        let answer = wire::Secret { name: secret.name.clone(), hosts: secret.hosts.clone() };
+        store.put_secret(secret).await.map_err(status::store)?;
+        Ok(Response::new(wire::PutSecretResponse { secret: Some(answer) }))
+    }
+
+    async fn list_secrets(
+        &self,
+        request: Request<wire::ListSecretsRequest>,
+    ) -> Result<Response<wire::ListSecretsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page_size(request.page_size)?;
+        let mut secrets = self.deployment.store.secrets().await.map_err(status::store)?;
+        secrets.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut rest = secrets.into_iter().filter(|secret| secret.name > request.page_token).peekable();
+        let page: Vec<wire::Secret> = rest
+            .by_ref()
+            .take(limit)
+            .map(|s| wire::Secret { name: s.name.clone(), hosts: s.hosts.clone() })
+            .collect();
+        let next_page_token = match (rest.peek(), page.last()) {
+            (Some(_), Some(last)) => last.name.clone(),
+            _ => String::new(),
+        };
+        Ok(Response::new(wire::ListSecretsResponse { secrets: page, next_page_token }))
+    }
+
+    async fn delete_secret(
+        &self,
+        request: Request<wire::DeleteSecretRequest>,
+    ) -> Result<Response<wire::DeleteSecretResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let users = live_users(&self.deployment, &request.name).await?;
+        if !users.is_empty() {
+            let users: Vec<String> = users.into_iter().collect();
+            let text =
+                format!("the secret {:?} is used by live campaigns: {}", request.name, users.join(", "));
+            return Err(Status::failed_precondition(text));
+        }
+        let was_there = self.deployment.store.delete_secret(&request.name).await.map_err(status::store)?;
+        if was_there {
+            Ok(Response::new(wire::DeleteSecretResponse {}))
+        } else {
+            Err(Status::not_found(format!("there is no secret {:?}", request.name)))
+        }
+    }
+}
+
+/// Ids of the live campaigns whose definition names the secret.
+async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<String>, Status> {
+    let mut users = BTreeSet::new();
+    let mut after = String::new();
+    loop {
+        let page = deployment.store.list_campaigns(&after, limits::PAGE_MAX).await.map_err(status::store)?;
+        let Some(last) = page.last() else { return Ok(users) };
+        after.clone_from(&last.id);
+        for record in page.iter().filter(|r| !matches!(r.state, State::Draft | State::Ended)) {
+            let text = serde_json::to_string(&record.draft).unwrap_or_default();
+            let signs = record.draft.webhook.as_ref().is_some_and(|w| w.signing_secret == name);
+            if signs || names_secret(&text, name) {
+                users.insert(record.id.clone());
+            }
+        }
+    }
+}
+
+/// Whether `secret.NAME` stands in the text, not as the beginning of a longer name.
+fn names_secret(text: &str, name: &str) -> bool {
+    let wanted = format!("secret.{name}");
+    text.match_indices(&wanted).any(|(at, _)| {
+        let next = text[at + wanted.len()..].chars().next();
+        !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_by_its_whole_name() {
+        assert!(names_secret("https://x/{{ secret.slack }}", "slack"));
+        assert!(!names_secret("https://x/{{ secret.slack_2 }}", "slack"));
+        assert!(!names_secret("slack", "slack"));
+    }
+}

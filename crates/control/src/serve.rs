@@ -1,0 +1,63 @@
+//! The gRPC server: all services with reflection (v1 and v1alpha) and health, on a listener and until a shutdown handed in.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use campanile_core::limits;
+use campanile_proto::v1::campaign_service_server::CampaignServiceServer;
+use campanile_proto::v1::event_service_server::EventServiceServer;
+use campanile_proto::v1::secret_service_server::SecretServiceServer;
+use campanile_proto::v1::send_service_server::SendServiceServer;
+use campanile_proto::v1::user_service_server::UserServiceServer;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::campaign_service::Campaigns;
+use crate::deployment::Deployment;
+use crate::event_service::Events;
+use crate::secret_service::SecretNames;
+use crate::send_service::Sends;
+use crate::user_service::Users;
+
+/// Room for the framing of a message of `BATCH_BYTES_MAX`.
+const MESSAGE_BYTES_MAX: usize = limits::BATCH_BYTES_MAX + 64 * 1024;
+/// Streams one connection may have open.
+const STREAMS_MAX: u32 = 256;
+
+/// Serves until `shutdown` resolves, then lets calls in flight end.
+pub async fn serve(
+    deployment: Arc<Deployment>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let set = || [campanile_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+    let reflection = || {
+        set().into_iter().fold(tonic_reflection::server::Builder::configure(), |builder, bytes| {
+            builder.register_encoded_file_descriptor_set(bytes)
+        })
+    };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let deployed = || deployment.clone();
+    macro_rules! bounded {
+        ($server:ident, $service:expr) => {{
+            health.set_serving::<$server<_>>().await;
+            $server::new($service).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        }};
+    }
+    // Nagle's algorithm would hold small answers back for tens of milliseconds.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(health_service)
+        .add_service(bounded!(CampaignServiceServer, Campaigns { deployment: deployed() }))
+        .add_service(bounded!(UserServiceServer, Users { deployment: deployed() }))
+        .add_service(bounded!(EventServiceServer, Events { deployment: deployed() }))
+        .add_service(bounded!(SendServiceServer, Sends { deployment: deployed() }))
+        .add_service(bounded!(SecretServiceServer, SecretNames { deployment: deployed() }))
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Pure. Counters to wire: the stats of a campaign, in all and per action.
+
+use std::collections::BTreeMap;
+
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::counter::Counter;
+use campanile_core::reason::{Refusal, Suppression};
+use campanile_proto::v1 as wire;
+
+pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire::CampaignStats {
+    let mut stats = wire::CampaignStats { campaign_id: record.id.clone(), ..Default::default() };
+    let mut suppressed = BTreeMap::<Suppression, i64>::new();
+    for &(counter, n) in counters {
+        match counter {
+            Counter::Triggered => stats.triggered += n,
+            Counter::Refused(reason) => {
+                stats.refused.push(wire::RefusalCount { reason: refusal(reason) as i32, count: n });
+            }
+            Counter::Entered => stats.entered += n,
+            Counter::Finished => stats.finished += n,
+            Counter::Open => {}
+            Counter::Planned(action) => {
+                stats.planned += n;
+                at(&mut stats, record, action).planned += n;
+            }
+            Counter::Pending(action) => {
+                stats.pending += n;
+                at(&mut stats, record, action).pending += n;
+            }
+            Counter::Delivered(action) => {
+                stats.delivered += n;
+                at(&mut stats, record, action).delivered += n;
+            }
+            Counter::Failed(action) => {
+                stats.failed += n;
+                at(&mut stats, record, action).failed += n;
+            }
+            Counter::Suppressed(action, reason) => {
+                *suppressed.entry(reason).or_default() += n;
+                at(&mut stats, record, action).suppressed.push(suppression_count(reason, n));
+            }
+            Counter::Attempts(action) => {
+                stats.attempts += n;
+                at(&mut stats, record, action).attempts += n;
+            }
+            Counter::Retries(action) => {
+                stats.retries += n;
+                at(&mut stats, record, action).retries += n;
+            }
+        }
+    }
+    stats.suppressed = suppressed.into_iter().map(|(reason, n)| suppression_count(reason, n)).collect();
+    stats.refused.sort_by_key(|row| row.reason);
+    for action in &mut stats.actions {
+        action.suppressed.sort_by_key(|row| row.reason);
+    }
+    stats
+}
+
+/// The stats of the action in this place; they are made up to it.
+fn at<'a>(
+    stats: &'a mut wire::CampaignStats,
+    record: &CampaignRecord,
+    action: u8,
+) -> &'a mut wire::ActionStats {
+    let place = usize::from(action);
+    while stats.actions.len() <= place {
+        let action = action_name(record, stats.actions.len());
+        stats.actions.push(wire::ActionStats { action, ..Default::default() });
+    }
+    &mut stats.actions[place]
+}
+
+/// The name of the action in this place; `webhook` for a campaign of one message.
+pub fn action_name(record: &CampaignRecord, place: usize) -> String {
+    record.draft.actions.get(place).map_or_else(|| "webhook".to_owned(), |action| action.name.clone())
+}
+
+fn suppression_count(reason: Suppression, count: i64) -> wire::SuppressionCount {
+    wire::SuppressionCount { reason: suppression(reason) as i32, count }
+}
+
+/// Stored codes and wire numbers are the same lists; a test holds them together.
+pub fn suppression(reason: Suppression) -> wire::SuppressionReason {
+    wire::SuppressionReason::try_from(i32::from(reason.code())).unwrap_or_default()
+}
+
+pub fn refusal(reason: Refusal) -> wire::RefusalReason {
+    wire::RefusalReason::try_from(i32::from(reason.code())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_the_same_name_on_the_wire() {
+        for reason in Suppression::ALL {
+            let name = format!("SUPPRESSION_REASON_{}", reason.name().to_uppercase());
+            assert_eq!(suppression(*reason).as_str_name(), name);
+        }
+        for reason in Refusal::ALL {
+            let name = format!("REFUSAL_REASON_{}", reason.name().to_uppercase());
+            assert_eq!(refusal(*reason).as_str_name(), name);
+        }
+    }
+}

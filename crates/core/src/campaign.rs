@@ -1,0 +1,181 @@
+//! Pure. A valid campaign: everything its author wrote, read, checked and compiled once per revision. Afterwards always valid.
+//!
+//! Before: `draft`. After: the scheduler asks `when`, the sender renders `actions`; both ask `audience`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::campaign_delivery::{self, When};
+use crate::campaign_fields;
+use crate::draft::{Draft, Kind};
+use crate::expression::{Expression, Scope};
+use crate::facts::Facts;
+use crate::fault::{Fault, Faults};
+use crate::limits;
+use crate::network::Policy;
+use crate::retry::RetrySchedule;
+use crate::secret::Secrets;
+use crate::webhook::CompiledWebhook;
+
+/// What a draft is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    pub policy: &'a Policy,
+    pub secrets: &'a Secrets,
+    /// When it was written: what `now` means, and where `every 2 weeks` counts from.
+    pub now: Timestamp,
+}
+
+/// A checked campaign.
+#[derive(Debug)]
+pub struct Campaign {
+    pub draft: Draft,
+    pub audience: Expression,
+    pub when: When,
+    /// Of the delivery's wall-clock times.
+    pub zone: TimeZone,
+    /// For users without a zone.
+    pub fallback_zone: TimeZone,
+    /// In order; exactly one until campaigns of several messages come.
+    pub actions: Vec<Action>,
+    pub retry: RetrySchedule,
+    /// As the author wrote it.
+    pub expiry: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub struct Action {
+    pub name: String,
+    pub webhook: CompiledWebhook,
+}
+
+impl Campaign {
+    /// All faults at once, with their paths.
+    pub fn compile(draft: Draft, rules: &Rules<'_>) -> Result<Campaign, Faults> {
+        let mut faults = Faults::default();
+        campaign_fields::check(&draft, &mut faults);
+        campaign_fields::refuse_later(&draft, &mut faults);
+        let zone = campaign_delivery::zone(&draft.delivery.zone, "delivery.zone", &mut faults);
+        let fallback_zone =
+            campaign_delivery::zone(&draft.delivery.fallback_zone, "delivery.fallback_zone", &mut faults);
+        let audience = audience(&draft, &mut faults);
+        let when = campaign_delivery::when(&draft.delivery, &zone, rules.now, &mut faults);
+        let default = match draft.delivery.kind {
+            Some(Kind::OneTime(_)) => RetrySchedule::long(),
+            _ => RetrySchedule::short(),
+        };
+        let retry = RetrySchedule::of(&draft.limits.retry, default, &mut faults);
+        let actions = actions(&draft, rules, &mut faults);
+        match (audience, when, actions) {
+            (Some(audience), Some(when), Some(actions)) if faults.is_empty() => {
+                let expiry = draft.limits.expiry;
+                Ok(Campaign { draft, audience, when, zone, fallback_zone, actions, retry, expiry })
+            }
+            _ => Err(faults),
+        }
+    }
+
+    /// Whether the user belongs to the audience.
+    pub fn takes(&self, facts: &Facts<'_>) -> bool {
+        self.audience.is_everyone() || self.audience.matches(facts)
+    }
+
+    /// After this the send is too old to be sent: what the author said, else 72 h, for a recurring campaign at most until its
+    /// next occurrence.
+    pub fn expires_at(&self, due_at: Timestamp) -> Timestamp {
+        let after = |wait: Duration| due_at.checked_add(wait).unwrap_or(Timestamp::MAX);
+        match (self.expiry, &self.when) {
+            (Some(expiry), _) => after(expiry),
+            (None, When::Recurring(recurring)) => {
+                let next = recurring.recurrence.next(due_at, 0);
+                next.map_or(after(limits::EXPIRY_DEFAULT), |next| next.min(after(limits::EXPIRY_DEFAULT)))
+            }
+            (None, _) => after(limits::EXPIRY_DEFAULT),
+        }
+    }
+
+    /// What is allowed but probably not meant.
+    pub fn warnings(&self) -> Vec<Fault> {
+        let mut warnings: Vec<Fault> = Vec::new();
+        let mut of =
+            |field: String, expression: &Expression| {
+                warnings.extend(expression.warnings().into_iter().map(|w| Fault {
+                    field: field.clone(),
+                    text: format!("column {}: {}", w.column, w.text),
+                }));
+            };
+        for (field, expression) in self.expressions() {
+            of(field, expression);
+        }
+        warnings
+    }
+
+    /// Every expression with the path of its field.
+    pub fn expressions(&self) -> Vec<(String, &Expression)> {
+        let mut all = Vec::new();
+        if !self.draft.audience.condition.is_empty() {
+            all.push(("audience.where".to_owned(), &self.audience));
+        }
+        if let When::Triggered(triggered) = &self.when {
+            for (i, trigger) in triggered.triggers.iter().enumerate() {
+                if let Some(condition) = &trigger.condition {
+                    all.push((format!("delivery.triggered.when[{i}].where"), condition));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Reads an expression and reports its faults under `field`.
+pub(crate) fn expression(text: &str, scope: Scope, field: &str, faults: &mut Faults) -> Option<Expression> {
+    match Expression::parse(text, scope) {
+        Ok(expression) => Some(expression),
+        Err(wrong) => {
+            for fault in wrong {
+                faults.add(field, format!("column {}: {}", fault.column, fault.text));
+            }
+            None
+        }
+    }
+}
+
+/// Everybody is never the default where a whole audience is addressed.
+fn audience(draft: &Draft, faults: &mut Faults) -> Option<Expression> {
+    let written = draft.audience.condition.trim();
+    if !written.is_empty() {
+        return expression(&draft.audience.condition, Scope::Audience, "audience.where", faults);
+    }
+    if matches!(draft.delivery.kind, Some(Kind::OneTime(_) | Kind::Recurring(_))) {
+        faults.add("audience.where", "is missing: say who, or write everyone if everybody is meant");
+        return None;
+    }
+    expression("everyone", Scope::Audience, "audience.where", faults)
+}
+
+fn actions(draft: &Draft, rules: &Rules<'_>, faults: &mut Faults) -> Option<Vec<Action>> {
+    let (name, webhook, path) = match (&draft.webhook, draft.actions.as_slice()) {
+        (Some(_), [_, ..]) => {
+            faults.add("actions", "give either webhook or actions, not both");
+            return None;
+        }
+        (Some(webhook), []) => ("webhook", webhook, "webhook".to_owned()),
+        (None, [action]) => match &action.webhook {
+            Some(webhook) => (action.name.as_str(), webhook, "actions[0].webhook".to_owned()),
+            None => {
+                faults.add("actions[0].webhook", "is missing: say what to send");
+                return None;
+            }
+        },
+        (None, []) => {
+            faults.add("webhook", "is missing: say what to send, at least its url");
+            return None;
+        }
+        // Said by `refuse_later`.
+        (None, _) => return None,
+    };
+    let webhook = CompiledWebhook::compile(webhook, &path, rules.secrets, rules.policy, faults)?;
+    Some(vec![Action { name: name.to_owned(), webhook }])
+}

@@ -1,0 +1,131 @@
+//! Pure. The plain fields of a campaign: ids, titles, tags, bounds; and the list of what this version does not do yet.
+//!
+//! What is not done yet is refused by name at save, never taken and ignored. A feature that arrives deletes its line here.
+
+use crate::campaign_delivery::check_name;
+use crate::draft::{Action, DelayFrom, Draft, IfPending, Kind, Late, OnWindowEnd, TriggerOn, Triggered};
+use crate::fault::Faults;
+use crate::limits;
+
+pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
+    if let Err(text) = check_slug(&draft.id) {
+        faults.add("id", text);
+    }
+    if draft.title.len() > limits::TITLE_BYTES_MAX || draft.title.chars().any(char::is_control) {
+        faults.add(
+            "title",
+            format!("expected at most {} bytes without control characters", limits::TITLE_BYTES_MAX),
+        );
+    }
+    if draft.tags.len() > limits::TAGS_MAX {
+        faults
+            .add("tags", format!("has {} tags, at most {} are allowed", draft.tags.len(), limits::TAGS_MAX));
+    }
+    for (i, tag) in draft.tags.iter().enumerate().take(limits::TAGS_MAX) {
+        check_name(tag, &format!("tags[{i}]"), faults);
+        if draft.tags[..i].contains(tag) {
+            faults.add(format!("tags[{i}]"), format!("{tag:?} is there twice"));
+        }
+    }
+    if let [action] = draft.actions.as_slice()
+        && let Err(text) = check_slug(&action.name)
+    {
+        faults.add("actions[0].name", text);
+    }
+    if draft.requires_values.len() > limits::DATA_ROWS_MAX {
+        faults.add("requires_values", format!("expected at most {} names", limits::DATA_ROWS_MAX));
+    }
+    for (i, name) in draft.requires_values.iter().enumerate().take(limits::DATA_ROWS_MAX) {
+        check_name(name, &format!("requires_values[{i}]"), faults);
+    }
+    if let Some(expiry) = draft.limits.expiry
+        && (expiry.is_zero() || expiry > limits::DELAY_MAX)
+    {
+        faults.add("limits.expiry", "expected more than 0s and at most 366 days");
+    }
+    if draft.limits.weight > 255 {
+        faults.add("limits.weight", "expected 1 to 255");
+    }
+    if serde_json::to_vec(draft).map_or(0, |json| json.len()) > limits::CAMPAIGN_BYTES_MAX {
+        faults.add("campaign", format!("is larger than {} KiB", limits::CAMPAIGN_BYTES_MAX / 1024));
+    }
+}
+
+/// The id an author chooses: `a-z0-9-`, 1 to 63 bytes.
+pub fn check_slug(slug: &str) -> Result<(), String> {
+    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if slug.is_empty() {
+        Err("is missing: choose a name of a-z, 0-9 and -".to_owned())
+    } else if slug.len() > limits::SLUG_BYTES_MAX || !slug.bytes().all(fine) {
+        Err(format!("expected 1 to {} characters of a-z, 0-9 and -", limits::SLUG_BYTES_MAX))
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
+    let mut later = |is_used: bool, field: &str, what: &str| {
+        if is_used {
+            faults.add(field, format!("{what} not available in this version"));
+        }
+    };
+    let audience = &draft.audience;
+    later(!audience.include_segments.is_empty(), "audience.include_segments", "segments are");
+    later(!audience.exclude_segments.is_empty(), "audience.exclude_segments", "segments are");
+    later(audience.sticky, "audience.sticky", "a sticky audience is");
+    later(audience.holdback_percent != 0.0, "audience.holdback_percent", "a holdback is");
+    later(draft.delivery.zone == "user", "delivery.zone", "users' own zones are");
+    later(draft.actions.len() > 1, "actions", "several messages are");
+    for action in draft.actions.iter().take(1) {
+        refuse_later_action(action, &mut later);
+    }
+    later(!draft.exit_on.is_empty(), "exit_on", "exit events are");
+    later(draft.conversion.is_some(), "conversion", "conversions are");
+    match &draft.delivery.kind {
+        Some(Kind::OneTime(one_time)) => {
+            later(one_time.late != Late::Unspecified, "delivery.one_time.late", "late policies are");
+        }
+        Some(Kind::Recurring(recurring)) => {
+            later(recurring.late != Late::Unspecified, "delivery.recurring.late", "late policies are");
+        }
+        Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
+        Some(Kind::Manual) | None => {}
+    }
+    later(!draft.limits.throttle.is_empty(), "limits.throttle", "throttles are");
+    later(draft.limits.quiet_hours.is_some(), "limits.quiet_hours", "quiet hours are");
+    later(draft.limits.auto_pause == Some(true), "limits.auto_pause", "pausing by itself is");
+}
+
+fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &str, &str)) {
+    let at = |name: &str| format!("delivery.triggered.{name}");
+    for (i, trigger) in triggered.when.iter().enumerate() {
+        let known = matches!(trigger.on, TriggerOn::Event(_) | TriggerOn::Nothing);
+        later(!known, &at(&format!("when[{i}]")), "triggers other than an event are");
+    }
+    if let Some(delay) = &triggered.delay {
+        let known = delay.days == 0
+            && delay.weekday.is_empty()
+            && delay.before.is_none()
+            && delay.at.is_empty()
+            && delay.anchor.is_empty();
+        later(!known, &at("delay"), "delays other than a duration are");
+    }
+    later(!triggered.cancel_on.is_empty(), &at("cancel_on"), "cancel events are");
+    let each = matches!(triggered.if_pending, IfPending::Unspecified | IfPending::Each);
+    later(!each, &at("if_pending"), "policies other than each are");
+    later(!triggered.key.is_empty(), &at("key"), "a key is");
+    later(triggered.entry_limits.is_some(), &at("entry_limits"), "entry limits are");
+    later(!triggered.start.is_empty(), &at("start"), "a start is");
+    later(!triggered.end.is_empty(), &at("end"), "an end is");
+    later(triggered.on_window_end != OnWindowEnd::Unspecified, &at("on_window_end"), "it is");
+}
+
+fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)) {
+    later(action.delay.is_some(), "actions[0].delay", "an action's own delay is");
+    later(action.from != DelayFrom::Unspecified, "actions[0].from", "an action's own delay is");
+    later(!action.condition.is_empty(), "actions[0].where", "an action's own condition is");
+    later(action.wait_for.is_some(), "actions[0].wait_for", "waiting for an event is");
+    later(action.wait_at_most.is_some(), "actions[0].wait_at_most", "waiting for an event is");
+    later(action.continue_on_failure, "actions[0].continue_on_failure", "it is");
+    later(!action.variants.is_empty(), "actions[0].variants", "variants are");
+}
