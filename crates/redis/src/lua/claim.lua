@@ -1,0 +1,127 @@
+#!lua flags=allow-oom
+-- Leases queued sends, fair over lanes, with what is needed to decide and render them. Allowed without memory: the way out.
+-- KEYS   the shard's tag
+-- ARGV   want, quantum, bytes of facts at most
+-- reply  time, 1 if lanes were left with work, then for each job: lease member, control word, profile, data, kept request
+--        (nil: there is none; 0: did not fit, ask `facts`)
+-- bound  128 jobs of 64 lanes, about 7 us a job with its settle; facts of about 1 MiB
+local want, quantum, facts_max = num(), num(), num()
+local ring = call('ZRANGE', 'ring', 0, 63, 'WITHSCORES')
+local words, served, weights = {}, {}, 0
+
+local function word_of(campaign)
+  local word = words[campaign]
+  if word == nil then
+    word = call('HGET', 'ctl', campaign)
+    if word and (#word ~= 12 or byte(word) < 1 or byte(word) > 3) then
+      bad('ctl', word)
+      word = false
+    end
+    words[campaign] = word
+  end
+  return word
+end
+
+for i = 1, #ring, 2 do
+  local lane = ring[i]
+  if #lane ~= 9 or byte(lane, 9) > 2 then
+    call('ZREM', 'ring', lane)
+    bad('ring', lane)
+  else
+    local word = word_of(sub(lane, 1, 4))
+    if not word or byte(word) == 2 then
+      call('ZREM', 'ring', lane)
+      call('ZADD', 'held', 0, lane)
+    else
+      local weight = math.max(1, byte(word, 7))
+      served[#served + 1] = { lane = lane, score = tonumber(ring[i + 1]), word = word, weight = weight, taken = 0 }
+      weights = weights + weight
+    end
+  end
+end
+
+local members, member_words, leases, fence = {}, {}, {}, false
+
+-- Revision and instant of the first claim are fixed here: a redelivery renders the same.
+local function pinned(core, word)
+  local flags = byte(core, 2)
+  if flags % 2 == 1 then
+    return core
+  end
+  local revision = math.max(number('>I3', core, 23), number('>I3', word, 3))
+  local after = math.min(math.max(t - number('>I6', core, 17), 0), 4294967295)
+  return sub(core, 1, 1) .. char(flags + 1) .. sub(core, 3, 22) .. pack('>I3', revision)
+    .. sub(core, 26, 27) .. pack('>I4', after)
+end
+
+local function take(from, n)
+  local cores = call('LPOP', 'q:' .. from.lane, n) or {}
+  for i = 1, #cores do
+    local core = cores[i]
+    if #core ~= 31 or byte(core) ~= 1 then
+      bad('q:' .. from.lane, core)
+    else
+      fence = fence or call('INCR', 'fence')
+      local member = pack('>I7B', fence, #members) .. from.lane .. pinned(core, from.word)
+      members[#members + 1] = member
+      member_words[#member_words + 1] = from.word
+      leases[#leases + 1] = t + math.max(1, byte(from.word, 6)) * 1000
+      leases[#leases + 1] = member
+    end
+  end
+  from.taken = from.taken + #cores
+  from.empty = #cores < n or call('LLEN', 'q:' .. from.lane) == 0
+end
+
+-- A lane's share first, then what others left.
+for round = 1, 2 do
+  for i = 1, #served do
+    local from = served[i]
+    if #members < want and not from.empty then
+      local share = math.max(quantum, math.ceil(want * from.weight / weights))
+      take(from, round == 1 and math.min(share, want - #members) or want - #members)
+    end
+  end
+end
+
+local more = 0
+for i = 1, #served do
+  local from = served[i]
+  if from.empty then
+    call('ZREM', 'ring', from.lane)
+  else
+    more = 1
+    if from.taken > 0 then
+      call('ZADD', 'ring', 'XX', string.format('%.17g', from.score + from.taken / from.weight), from.lane)
+    end
+  end
+end
+if #ring == 128 and call('ZCARD', 'ring') > 0 then
+  more = 1
+end
+if served[1] then
+  call('SET', 'vt', string.format('%.17g', math.max(served[1].score, tonumber(virtual_time()))))
+end
+if #leases > 0 then
+  call('ZADD', 'lease', unpack(leases))
+end
+
+local reply, bytes = { t, more }, 0
+local function fact(there, cmd, key, ...)
+  local value = false
+  if there then
+    value = bytes < facts_max and call(cmd, key, ...) or (bytes >= facts_max and 0)
+    bytes = bytes + (type(value) == 'string' and #value or 0)
+  end
+  reply[#reply + 1] = value
+end
+for i = 1, #members do
+  local m = members[i]
+  local flags, user, field = byte(m, 19), sub(m, 20, 24), sub(m, 9, 12) .. sub(m, 25, 32)
+  reply[#reply + 1] = m
+  reply[#reply + 1] = member_words[i]
+  fact(true, 'GET', 'u:' .. user)
+  fact(bit.band(flags, 2) ~= 0, 'HGET', 'x:' .. user, field)
+  fact(bit.band(flags, 4) ~= 0, 'HGET', 'r:' .. user, field .. sub(m, 33, 33))
+end
+return reply

@@ -1,0 +1,16 @@
+#!lua
+-- The numbers of destinations, given where new.
+-- KEYS   cp:names, its numbers
+-- ARGV   names..
+-- reply  time, numbers..
+-- bound  500 names
+local reply = { t }
+for i = 1, #ARGV do
+  local no = redis.call('HGET', KEYS[1], 'd:' .. ARGV[i])
+  if not no then
+    no = redis.call('HINCRBY', KEYS[2], 'd', 1)
+    redis.call('HSET', KEYS[1], 'd:' .. ARGV[i], no)
+  end
+  reply[i + 1] = tonumber(no)
+end
+return reply

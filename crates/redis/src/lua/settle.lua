@@ -1,0 +1,165 @@
+#!lua flags=allow-oom
+-- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
+-- KEYS   the shard's tag
+-- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
+--        member, verdict (D F S R H B), attempted (1|0), text (S: reason, R and H: 6 bytes of at), kept request, log row
+-- reply  time, one character a send: 1 done, 0 its lease was gone
+-- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
+local rows_max, rows_ms, failed_max, failed_ms = num(), num(), num(), num()
+local sends, members = {}, {}
+while arg_at < #ARGV do
+  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', text = arg(), kept = arg(), row = arg() }
+  sends[#sends + 1] = s
+  members[#members + 1] = s.m
+end
+if #sends == 0 then
+  return { t, '' }
+end
+local held = call('ZMSCORE', 'lease', unpack(members))
+local live, answers, taken = {}, {}, {}
+for i = 1, #sends do
+  local is_live = held[i] and not taken[sends[i].m]
+  answers[i] = is_live and '1' or '0'
+  if is_live then
+    live[#live + 1] = sends[i]
+    taken[sends[i].m] = true
+  end
+end
+if #live == 0 then
+  return { t, table.concat(answers) }
+end
+
+local sums, sum_keys = {}, {}
+local function tally(campaign, field, by)
+  local key = campaign .. field
+  if not sums[key] then
+    sums[key] = 0
+    sum_keys[#sum_keys + 1] = key
+  end
+  sums[key] = sums[key] + by
+end
+
+local gone, failed, backs = {}, {}, {}
+
+local function finish(s, campaign, action)
+  local lane, core = sub(s.m, 9, 17), s.core
+  local user, entry = sub(core, 3, 7), campaign .. sub(core, 8, 15)
+  local flags = byte(core, 2)
+  tally(campaign, 'pending.' .. action, -1)
+  tally(campaign, 'open', -1)
+  tally(campaign, 'finished', 1)
+  if s.verdict == 'F' then
+    tally(campaign, 'failed.' .. action, 1)
+    if s.kept ~= '' then
+      call('HSET', 'r:' .. user, entry .. sub(core, 16, 16), s.kept)
+      core = sub(core, 1, 1) .. char(bit.bor(flags, 4)) .. sub(core, 3)
+    end
+    failed[#failed + 1] = t
+    failed[#failed + 1] = lane .. core
+    return
+  end
+  tally(campaign, s.verdict == 'D' and 'delivered.' .. action or 'suppressed.' .. action .. '.' .. s.text, 1)
+  if bit.band(flags, 2) ~= 0 then
+    call('HDEL', 'x:' .. user, entry)
+  end
+  if bit.band(flags, 4) ~= 0 then
+    call('HDEL', 'r:' .. user, entry .. sub(core, 16, 16))
+  end
+end
+
+-- Never attempted, so an edit may still reach it.
+local function unpinned(core)
+  if sub(core, 26, 27) ~= '\0\0' then
+    return core
+  end
+  return sub(core, 1, 1) .. char(byte(core, 2) - byte(core, 2) % 2) .. sub(core, 3, 27) .. '\0\0\0\0'
+end
+
+local function go_on(s, campaign, action)
+  local lane, core = sub(s.m, 9, 17), s.core
+  if s.verdict == 'R' then
+    call('HSET', 'r:' .. sub(core, 3, 7), campaign .. sub(core, 8, 16), s.kept)
+    core = sub(core, 1, 1) .. char(bit.bor(byte(core, 2), 4)) .. sub(core, 3)
+    if byte(lane, 9) == 0 then
+      lane = sub(lane, 1, 8) .. '\1'
+    end
+    tally(campaign, 'retries.' .. action, 1)
+    place(s.text .. lane .. core)
+  elseif s.verdict == 'H' then
+    place(s.text .. lane .. unpinned(core))
+  else
+    backs[#backs + 1] = { lane = lane, core = unpinned(core) }
+  end
+end
+
+local rows, n_rows = {}, 0
+for i = 1, #live do
+  local s = live[i]
+  gone[i] = s.m
+  s.core = sub(s.m, 18)
+  local campaign, action = sub(s.m, 9, 12), byte(s.core, 16)
+  if s.attempted then
+    local attempts = math.min(255, byte(s.core, 26) + 1)
+    s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
+    tally(campaign, 'attempts.' .. action, 1)
+  end
+  if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' then
+    finish(s, campaign, action)
+  else
+    go_on(s, campaign, action)
+  end
+  if s.row ~= '' then
+    n_rows = n_rows + 1
+    rows[n_rows] = s.row
+  end
+end
+call('ZREM', 'lease', unpack(gone))
+
+-- From the last to the first, so that the front of a lane keeps its order.
+local let_go = false
+for i = #backs, 1, -1 do
+  if call('LPUSH', 'q:' .. backs[i].lane, backs[i].core) == 1 then
+    to_ring(backs[i].lane)
+    let_go = true
+  end
+end
+for i = 1, #sum_keys do
+  count(sub(sum_keys[i], 1, 4), sub(sum_keys[i], 5), sums[sum_keys[i]])
+end
+flush()
+if let_go then
+  wake('q')
+end
+
+if #failed > 0 then
+  call('ZADD', 'failed', unpack(failed))
+  local over = math.min(call('ZCARD', 'failed') - failed_max, 128)
+  local old = over > 0 and call('ZRANGE', 'failed', 0, over - 1)
+    or call('ZRANGEBYSCORE', 'failed', '-inf', t - failed_ms, 'LIMIT', 0, 128)
+  for i = 1, #old do
+    local m = old[i]
+    call('ZREM', 'failed', m)
+    if #m == 40 then
+      local user, entry = sub(m, 12, 16), sub(m, 1, 4) .. sub(m, 17, 24)
+      call('HDEL', 'x:' .. user, entry)
+      call('HDEL', 'r:' .. user, entry .. sub(m, 25, 25))
+    end
+  end
+end
+
+if n_rows > 0 then
+  call('XADD', 'log', '*', 'n', n_rows, 'r', table.concat(rows))
+  local total = tonumber(call('INCRBY', 'logrows', n_rows))
+  local oldest = call('XRANGE', 'log', '-', '+', 'COUNT', 8)
+  for i = 1, #oldest do
+    local id, fields = oldest[i][1], oldest[i][2]
+    local ms = tonumber(string.match(id, '^%d+'))
+    if total <= rows_max and ms > t - rows_ms then
+      break
+    end
+    call('XDEL', 'log', id)
+    total = total - (tonumber(fields[2]) or 0)
+  end
+  call('SET', 'logrows', string.format('%.0f', math.max(0, total)))
+end
+return { t, table.concat(answers) }

@@ -1,0 +1,74 @@
+//! Every script of the store, put together from its file and the parts it shares with others. A script is called by its hash and
+//! sent whole only where the server does not know it.
+
+use redis::Script;
+
+/// A script as the server is given it.
+pub(crate) struct Code {
+    /// Its file's name: what errors call it.
+    pub(crate) name: &'static str,
+    pub(crate) script: Script,
+    pub(crate) text: String,
+}
+
+const BASE: &str = include_str!("lua/base.lua");
+const PLACE: &str = include_str!("lua/place.lua");
+const INTAKE: &str = include_str!("lua/intake.lua");
+const PEOPLE: &str = include_str!("lua/people.lua");
+
+/// The first line, `#!lua`, must stay the first.
+fn code(name: &'static str, own: &str, shared: &[&str]) -> Code {
+    let (shebang, rest) = own.split_once('\n').unwrap_or((own, ""));
+    let mut text = format!("{shebang}\n{BASE}");
+    for part in shared {
+        text.push_str(part);
+    }
+    text.push_str(rest);
+    Code { name, script: Script::new(&text), text }
+}
+
+macro_rules! scripts {
+    ($($name:ident [$($part:ident)*])*) => {
+        pub(crate) struct Scripts { $(pub(crate) $name: Code),* }
+
+        impl Scripts {
+            pub(crate) fn new() -> Scripts {
+                Scripts { $($name: code(stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua")), &[$($part),*])),* }
+            }
+
+            #[cfg(test)]
+            fn all(&self) -> Vec<&Code> {
+                vec![$(&self.$name),*]
+            }
+        }
+    };
+}
+
+scripts! {
+    layout []
+    name_campaign [] find_campaigns [] name_destinations [] save_campaign [] read_campaign []
+    begin_change [] end_change [] changes []
+    secrets [] read_secrets []
+    open_users [] save_users [] list_users [PEOPLE]
+    accept_events [] read_events [] commit_events [PLACE INTAKE]
+    walk [PEOPLE] advance [PLACE INTAKE] close_occurrence []
+    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE] reclaim [PLACE]
+    set_control [PLACE] control []
+    log [] stats [] refusals []
+    put_aside []
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_says_what_it_takes_answers_and_costs() {
+        for code in Scripts::new().all() {
+            assert!(code.text.starts_with("#!lua"), "{}", code.name);
+            for line in ["-- KEYS ", "-- ARGV ", "-- reply ", "-- bound "] {
+                assert!(code.text.contains(line), "{} lacks {line}", code.name);
+            }
+        }
+    }
+}

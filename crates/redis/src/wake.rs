@@ -1,0 +1,93 @@
+//! Wake-ups: one connection of the process listens to the channels of all shards and counts what it hears. They are hints; without
+//! them loops only look a little later. A connection that comes back wakes everybody, for it may have missed something.
+//!
+//! On a cluster the channels of a shard live on its node: there one connection a node will be needed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::ports::Work;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use tokio::sync::{mpsc, watch};
+
+/// Between attempts to come back.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+pub(crate) struct Wakes {
+    schedule: watch::Sender<u64>,
+    send: watch::Sender<u64>,
+}
+
+impl Wakes {
+    pub(crate) fn new() -> Wakes {
+        Wakes { schedule: watch::Sender::new(0), send: watch::Sender::new(0) }
+    }
+
+    pub(crate) async fn woken(&self, work: Work, seen: u64) -> u64 {
+        let mut counter = match work {
+            Work::Schedule => self.schedule.subscribe(),
+            Work::Send => self.send.subscribe(),
+        };
+        // The sender lives as long as we do.
+        counter.wait_for(|n| *n != seen).await.map_or(seen, |n| *n)
+    }
+
+    fn heard(&self, letters: &[u8]) {
+        if letters.iter().any(|l| matches!(l, b'e' | b'd')) {
+            self.schedule.send_modify(|n| *n += 1);
+        }
+        if letters.contains(&b'q') {
+            self.send.send_modify(|n| *n += 1);
+        }
+    }
+}
+
+/// Runs until it is aborted.
+pub(crate) async fn listen(client: Client, channels: Vec<String>, wakes: Arc<Wakes>) {
+    loop {
+        let (pushes, mut heard) = mpsc::unbounded_channel();
+        match subscribe(&client, &channels, pushes).await {
+            Ok(_connection) => {
+                wakes.heard(b"edq");
+                while let Some(push) = heard.recv().await {
+                    match letters(&push) {
+                        Heard::Letters(letters) => wakes.heard(letters),
+                        Heard::Nothing => {}
+                        Heard::End => break,
+                    }
+                }
+            }
+            Err(e) => tracing::debug!(error = e.category(), "no wake-ups from redis for now"),
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// The connection is returned because it ends when it is dropped.
+async fn subscribe(
+    client: &Client,
+    channels: &[String],
+    pushes: mpsc::UnboundedSender<PushInfo>,
+) -> Result<redis::aio::MultiplexedConnection, redis::RedisError> {
+    let config = AsyncConnectionConfig::new().set_push_sender(pushes);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    for channel in channels {
+        // One at a time: on a cluster they lie in different slots.
+        connection.send_packed_command(redis::cmd("SSUBSCRIBE").arg(channel)).await?.extract_error()?;
+    }
+    Ok(connection)
+}
+
+enum Heard<'a> {
+    Letters(&'a [u8]),
+    Nothing,
+    End,
+}
+
+fn letters(push: &PushInfo) -> Heard<'_> {
+    match (&push.kind, push.data.last()) {
+        (PushKind::Disconnection | PushKind::SUnsubscribe, _) => Heard::End,
+        (PushKind::SMessage, Some(Value::BulkString(letters))) => Heard::Letters(letters),
+        _ => Heard::Nothing,
+    }
+}
