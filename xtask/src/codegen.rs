@@ -8,12 +8,19 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
+use crate::shell::workspace;
+
 /// Options of `cargo xtask codegen`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Write nothing; fail with what differs
     #[arg(long)]
     check: bool,
+}
+
+/// Fails with what differs from what would be written.
+pub(crate) fn check() -> Result<(), String> {
+    run(&Arguments { check: true })
 }
 
 /// Writes the bindings, or compares them with what would be written.
@@ -131,10 +138,6 @@ fn first_line(old: &[u8], new: &[u8]) -> String {
     };
     let same = old.lines().zip(new.lines()).take_while(|(old, new)| old == new).count();
     format!(" from line {}", same + 1)
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 #[cfg(test)]

@@ -5,7 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ci;
 mod codegen;
+mod shell;
+mod test;
+mod tidy;
+mod tools;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of Campanile")]
@@ -16,12 +21,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run every test, installing what they need first
+    Test,
+    /// Run what a change must pass: tests, formatting, house rules, bindings, lints, documentation
+    Ci {
+        /// All but the tests
+        #[arg(long)]
+        no_test: bool,
+    },
+    /// Check the rules of the house
+    Tidy,
     /// Write the bindings of proto/ into crates/proto/src/gen
     Codegen(codegen::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Test => test::run_all(),
+        Command::Ci { no_test: false } => ci::run_all(),
+        Command::Ci { no_test: true } => ci::checks(),
+        Command::Tidy => tidy::run_all(),
         Command::Codegen(arguments) => codegen::run(&arguments),
     };
     match result {

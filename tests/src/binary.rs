@@ -1,0 +1,120 @@
+//! The real binary: started on free ports with a store of its own, stopped by its own process id.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
+use campanile_proto::v1::event_service_client::EventServiceClient;
+use campanile_proto::v1::secret_service_client::SecretServiceClient;
+use campanile_proto::v1::send_service_client::SendServiceClient;
+use campanile_proto::v1::user_service_client::UserServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::target::DEADLINE;
+
+/// The binary beside the tests' own, built by `cargo xtask test`.
+pub fn campanile() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of this test");
+    let folder = own.parent().and_then(Path::parent).expect("target/debug/deps");
+    let path = folder.join("campanile");
+    assert!(path.exists(), "{} is missing: run `cargo xtask test`, which builds it", path.display());
+    path
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound listener").port()
+}
+
+/// One process of the binary; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    /// Where its control API listens, if it has one.
+    pub grpc: String,
+    pub console: String,
+}
+
+impl Process {
+    /// `role` is serve, control, scheduler or sender; `store` what follows `--store`.
+    pub fn start(role: &str, store: &str, flags: &[&str]) -> Process {
+        let (grpc, console) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let mut command = Command::new(campanile());
+        command.args([role, "--store", store, "--dev", "--log-level", "warn"]).args(flags);
+        if matches!(role, "serve" | "control") {
+            command.args(["--listen-grpc", &grpc, "--listen-console", &console]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary starts");
+        Process { child, grpc: format!("http://{grpc}"), console: format!("http://{console}") }
+    }
+
+    /// Connects once it listens.
+    pub async fn api(&self) -> Api {
+        let endpoint = Endpoint::from_shared(self.grpc.clone()).expect("a URL").connect_timeout(Duration::from_secs(5));
+        let connected = tokio::time::timeout(DEADLINE, async {
+            loop {
+                match endpoint.connect().await {
+                    Ok(channel) => return channel,
+                    // Not listening yet: there is nothing to be told by, so look again.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        Api::new(connected.await.expect("the control API listens"))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        let ended = tokio::task::spawn_blocking(move || self.child.wait().expect("it ends").code());
+        tokio::time::timeout(DEADLINE, ended).await.expect("it ends in time").expect("it was waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// All clients of one control API.
+#[derive(Clone)]
+pub struct Api {
+    pub campaigns: CampaignServiceClient<Channel>,
+    pub users: UserServiceClient<Channel>,
+    pub events: EventServiceClient<Channel>,
+    pub sends: SendServiceClient<Channel>,
+    pub secrets: SecretServiceClient<Channel>,
+}
+
+impl Api {
+    fn new(channel: Channel) -> Api {
+        Api {
+            campaigns: CampaignServiceClient::new(channel.clone()),
+            users: UserServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel.clone()),
+            sends: SendServiceClient::new(channel.clone()),
+            secrets: SecretServiceClient::new(channel),
+        }
+    }
+}
+
+/// Runs a client command against a process, and answers what it printed.
+pub fn command(process: &Process, arguments: &[&str]) -> Output {
+    Command::new(campanile())
+        .args(["--server", &process.grpc])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
