@@ -73,7 +73,7 @@ pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
     if let Ok(zone) = TimeZone::get(name) {
         return Ok(zone);
     }
-    let nearest = nearest_zone(name).map_or_else(|| "Europe/Berlin".to_owned(), |near| near);
+    let nearest = nearest_zone(name).unwrap_or_else(|| "Europe/Berlin".to_owned());
     Err(format!("{} is not a known time zone, did you mean {nearest}", quoted(name)))
 }
 

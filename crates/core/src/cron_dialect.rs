@@ -5,23 +5,26 @@
 //! Nothing outside this file knows that crate. It never sees a zone either: it is asked on a clock without
 //! changes (`clock_changes` maps wall clock to instants), which is where it is right.
 
+use std::sync::Arc;
+
 use chrono::{DateTime as CronTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
 use cron::Schedule;
 use jiff::civil::{Date, Time};
 
 use crate::clock_changes::Passes;
+use crate::cron_field::{DAY, Field, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, read_field};
 use crate::fault::quoted;
 use crate::limits::CRON_BYTES_MAX;
 use crate::wall_clock::{FIRST_DATE, LAST_DATE};
 
-/// A cron expression that can happen.
+/// A cron expression that can happen; cheap to clone, one for each zone of the users.
 #[derive(Clone, Debug)]
 pub struct CronRule {
     text: String,
     /// Days, at midnight. Two of them when either day field suffices.
-    days: Vec<Schedule>,
+    days: Arc<[Schedule]>,
     /// Times of day, on every day.
-    times: Schedule,
+    times: Arc<Schedule>,
     passes: Passes,
 }
 
@@ -39,7 +42,7 @@ impl CronRule {
         let fields = read_fields(unfold_nickname(text)?)?;
         let [second, minute, hour, day, month, weekday] = &fields;
 
-        let times = schedule(&format!("{second} {minute} {hour} * * *"))?;
+        let times = Arc::new(schedule(&format!("{second} {minute} {hour} * * *"))?);
         // Vixie's rule: a day field that begins with `*` restricts the other, two that do not widen one another.
         let days = if day.starred || weekday.starred {
             vec![schedule(&format!("0 0 0 {day} {month} {weekday}"))?]
@@ -50,7 +53,7 @@ impl CronRule {
             ]
         };
         let passes = if minute.starred || hour.starred { Passes::Every } else { Passes::First };
-        let rule = CronRule { text: text.to_owned(), days, times, passes };
+        let rule = CronRule { text: text.to_owned(), days: days.into(), times, passes };
         if rule.day_on_or_after(FIRST_DATE).is_none() {
             return Err(format!(
                 "no such day ever comes: day-of-month {}, month {}, day-of-week {}",
@@ -89,59 +92,6 @@ impl CronRule {
         civil_time(self.times.after(&until).next_back()?)
     }
 }
-
-/// One field as read: which numbers it names, as the cron crate wants them when printed.
-struct Field<'t> {
-    kind: &'static FieldKind,
-    text: &'t str,
-    /// Begins with `*`, which is all that Vixie's rule and the rule for clock changes look at.
-    starred: bool,
-    /// Bit n is set when n is named.
-    numbers: u64,
-}
-
-struct FieldKind {
-    name: &'static str,
-    low: u32,
-    high: u32,
-    /// What may stand in the field, for errors.
-    allowed: &'static str,
-    /// Names in order, from `low`.
-    names: &'static [&'static str],
-    /// Added for the cron crate, which counts days of the week from 1.
-    shift: u32,
-}
-
-const fn plain(name: &'static str, low: u32, high: u32, allowed: &'static str) -> FieldKind {
-    FieldKind { name, low, high, allowed, names: &[], shift: 0 }
-}
-
-static SECOND: FieldKind = plain("second", 0, 59, "0-59");
-static MINUTE: FieldKind = plain("minute", 0, 59, "0-59");
-static HOUR: FieldKind = plain("hour", 0, 23, "0-23");
-static DAY: FieldKind = plain("day-of-month", 1, 31, "1-31");
-static MONTH: FieldKind = FieldKind {
-    names: &[
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ],
-    ..plain("month", 1, 12, "1-12 or jan-dec")
-};
-static WEEKDAY: FieldKind = FieldKind {
-    names: &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"],
-    shift: 1,
-    ..plain("day-of-week", 0, 7, "0-7 (0 and 7 are sunday) or sun-sat")
-};
 
 /// The five fields each nickname stands for.
 const NICKNAMES: [(&str, &str); 7] = [
@@ -186,101 +136,6 @@ fn read_fields(text: &str) -> Result<[Field<'_>; 6], String> {
         read_field(&MONTH, month)?,
         read_field(&WEEKDAY, weekday)?,
     ])
-}
-
-fn read_field<'t>(kind: &'static FieldKind, text: &'t str) -> Result<Field<'t>, String> {
-    let mut numbers = 0;
-    for part in text.split(',') {
-        numbers |= read_part(kind, part).map_err(|what| format!("{}: {what}", kind.name))?;
-    }
-    if std::ptr::eq(kind, &WEEKDAY) && numbers & (1 << 7) != 0 {
-        numbers = (numbers & !(1 << 7)) | 1; // 7 is Sunday, as 0 is
-    }
-    Ok(Field { kind, text, starred: text.starts_with('*'), numbers })
-}
-
-/// `*`, `n`, `n-m`, each with `/step`; `n/step` runs to the end of the field.
-fn read_part(kind: &FieldKind, part: &str) -> Result<u64, String> {
-    let (span, step) = match part.split_once('/') {
-        None => (part, None),
-        Some((span, step)) => (span, Some(read_step(kind, step)?)),
-    };
-    let (low, high) = if span == "*" {
-        (kind.low, kind.high)
-    } else if let Some((low, high)) = span.split_once('-') {
-        read_span(kind, low, high)?
-    } else {
-        let low = read_number(kind, span)?;
-        (low, if step.is_some() { kind.high } else { low })
-    };
-    Ok((low..=high).step_by(step.unwrap_or(1)).fold(0, |numbers, n| numbers | 1 << n))
-}
-
-fn read_span(kind: &FieldKind, low: &str, high: &str) -> Result<(u32, u32), String> {
-    let (first, mut last) = (read_number(kind, low)?, read_number(kind, high)?);
-    if std::ptr::eq(kind, &WEEKDAY) && last == 0 && first > 0 {
-        last = 7; // fri-sun
-    }
-    if last < first {
-        let (low, high) = (quoted(low), quoted(high));
-        return Err(format!("the range from {low} to {high} runs backwards, write two ranges with a comma"));
-    }
-    Ok((first, last))
-}
-
-fn read_step(kind: &FieldKind, step: &str) -> Result<usize, String> {
-    match digits(step) {
-        Some(n) if (1..=kind.high).contains(&n) => Ok(n as usize),
-        _ => Err(format!("{} is not a step, use 1-{} after the slash", quoted(step), kind.high)),
-    }
-}
-
-fn read_number(kind: &FieldKind, text: &str) -> Result<u32, String> {
-    if let Some(n) = digits(text) {
-        if (kind.low..=kind.high).contains(&n) {
-            return Ok(n);
-        }
-    } else if let Some(at) = kind.names.iter().position(|name| is_name(name, text)) {
-        return Ok(kind.low + at as u32);
-    }
-    let hint = match text {
-        "" => "a value is missing".to_owned(),
-        "?" => "`?` is not part of this dialect, write *".to_owned(),
-        _ if text.contains(['#', 'L', 'l', 'W', 'w']) && digits(&text[..text.len().min(1)]).is_some() => {
-            format!(
-                "{} is not part of this dialect, a calendar rule says \"last\" or \"2nd tue\"",
-                quoted(text)
-            )
-        }
-        _ => format!("{} is not allowed", quoted(text)),
-    };
-    Err(format!("{hint}; use {}, *, ranges a-b, steps /n and lists with commas", kind.allowed))
-}
-
-/// The whole name, or its first three letters.
-fn is_name(name: &str, text: &str) -> bool {
-    name.eq_ignore_ascii_case(text) || name.get(..3).is_some_and(|short| short.eq_ignore_ascii_case(text))
-}
-
-/// A number of digits alone; one too large for the type is out of every range anyway.
-fn digits(text: &str) -> Option<u32> {
-    let only_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    only_digits.then(|| text.parse().unwrap_or(u32::MAX))
-}
-
-impl std::fmt::Display for Field<'_> {
-    /// As the cron crate reads it: `*` or a list of numbers.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let named = |n: &u32| self.numbers & (1 << n) != 0;
-        // Day-of-week 7 was folded into 0.
-        let high = if self.kind.shift == 1 { 6 } else { self.kind.high };
-        if (self.kind.low..=high).all(|n| named(&n)) {
-            return f.write_str("*");
-        }
-        let list: Vec<String> =
-            (self.kind.low..=high).filter(named).map(|n| (n + self.kind.shift).to_string()).collect();
-        f.write_str(&list.join(","))
-    }
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {

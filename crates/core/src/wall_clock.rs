@@ -23,10 +23,9 @@ pub enum Rule {
 }
 
 /// What becomes of an occurrence that falls on a skipped date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSkipDate {
     /// It does not happen.
-    #[default]
     Skip,
     /// It happens at the same time of day on the next date that is not skipped, and merges with one that is there.
     /// (The next date *of the rule* would make this the same as `Skip`: a rule has the same times on all its days.)
