@@ -1,1 +1,3 @@
-
+mod redis_model;
+mod redis_scripts;
+mod redis_wheel;

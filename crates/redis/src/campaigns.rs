@@ -20,7 +20,10 @@ use crate::store::RedisStore;
 const NAMES_MAX: usize = 500;
 
 impl RedisStore {
-    async fn create_campaign(&self, mut record: CampaignRecord) -> Result<Option<CampaignRecord>, StoreError> {
+    async fn create_campaign(
+        &self,
+        mut record: CampaignRecord,
+    ) -> Result<Option<CampaignRecord>, StoreError> {
         let arguments = Arguments::new().bytes(record.id.as_str());
         let mut reply = self.run_on(&keys::NAMES, &self.scripts.name_campaign, arguments).await?;
         record.no = campaign_no(reply.int()?)?;
@@ -40,8 +43,9 @@ impl RedisStore {
             .number(record.version)
             .bytes(serde_json::to_vec(&record).map_err(json)?)
             .bytes(serde_json::to_vec(&record.draft).map_err(json)?);
-        let mut change =
-            self.run_on(&keys::CHANGES, &self.scripts.begin_change, Arguments::new().bytes(no.as_str())).await?;
+        let mut change = self
+            .run_on(&keys::CHANGES, &self.scripts.begin_change, Arguments::new().bytes(no.as_str()))
+            .await?;
         let change = Arguments::new().bytes(no).bytes(change.bytes()?);
         let keys = [place, keys::revision(record.no, record.revision)];
         let written = self.run_on(&keys, &self.scripts.save_campaign, arguments).await?.int()? == 1;
@@ -102,8 +106,9 @@ impl RedisStore {
     }
 
     async fn changes_since(&self, cursor: &str) -> Result<Changes, StoreError> {
-        let known: Option<(i64, i64)> =
-            cursor.split_once('.').and_then(|(seq, version)| Some((seq.parse().ok()?, version.parse().ok()?)));
+        let known: Option<(i64, i64)> = cursor
+            .split_once('.')
+            .and_then(|(seq, version)| Some((seq.parse().ok()?, version.parse().ok()?)));
         let since = known.map(|(seq, _)| seq.to_string()).unwrap_or_default();
         let (mut changes, mut secrets) = try_join(
             self.run_on(&keys::CHANGES, &self.scripts.changes, Arguments::new().bytes(since)),
@@ -133,7 +138,8 @@ impl RedisStore {
         let mut reply = self.run_on(&keys::NAMES, &self.scripts.name_destinations, arguments).await?;
         let mut numbers = Vec::with_capacity(names.len());
         for _ in names {
-            let no = u32::try_from(reply.int()?).map_err(|_| foreign("name_destinations", "a number over 32 bits"))?;
+            let no = u32::try_from(reply.int()?)
+                .map_err(|_| foreign("name_destinations", "a number over 32 bits"))?;
             numbers.push(DestinationNo(no));
         }
         Ok(numbers)
@@ -143,7 +149,10 @@ impl RedisStore {
 fn campaign_no(n: i64) -> Result<CampaignNo, StoreError> {
     match u32::try_from(n) {
         Ok(no) if no > 0 => Ok(CampaignNo(no)),
-        _ => Err(StoreError::Foreign { place: keys::NAMES[0].to_owned(), text: format!("campaign number {n}") }),
+        _ => Err(StoreError::Foreign {
+            place: keys::NAMES[0].to_owned(),
+            text: format!("campaign number {n}"),
+        }),
     }
 }
 

@@ -31,7 +31,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(client: &redis::Client, clock: Arc<dyn Clock>) -> Result<Connection, StoreError> {
+    pub(crate) async fn open(
+        client: &redis::Client,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Connection, StoreError> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -85,13 +88,17 @@ impl Connection {
 /// Says what happened to the caller; never says where the server is, for a URL may hold a password.
 pub(crate) fn store_error(what: &str, e: &RedisError) -> StoreError {
     if e.is_timeout() {
-        return StoreError::Away(format!("{what}: redis did not answer within {}s", RESPONSE_TIMEOUT.as_secs()));
+        return StoreError::Away(format!(
+            "{what}: redis did not answer within {}s",
+            RESPONSE_TIMEOUT.as_secs()
+        ));
     }
     let text = match e.detail() {
         Some(detail) => format!("{what}: {} {detail}", e.code().unwrap_or(e.category())),
         None => format!("{what}: {e}"),
     };
-    let foreign = ["WRONGTYPE", "not an integer", "not a valid float"].iter().any(|fault| text.contains(fault));
+    let foreign =
+        ["WRONGTYPE", "not an integer", "not a valid float"].iter().any(|fault| text.contains(fault));
     match e.code() {
         _ if foreign => StoreError::Foreign { place: what.to_owned(), text },
         Some("OOM") => StoreError::Full(text),
@@ -99,7 +106,9 @@ pub(crate) fn store_error(what: &str, e: &RedisError) -> StoreError {
             StoreError::Refused(format!("{what}: this redis is one node of a cluster of several"))
         }
         Some("ERR") if text.contains("max number of clients") => StoreError::Away(text),
-        Some("ERR" | "EXECABORT" | "NOPERM" | "NOAUTH" | "WRONGPASS" | "CROSSSLOT") => StoreError::Refused(text),
+        Some("ERR" | "EXECABORT" | "NOPERM" | "NOAUTH" | "WRONGPASS" | "CROSSSLOT") => {
+            StoreError::Refused(text)
+        }
         // LOADING, BUSY, READONLY, MISCONF, CLUSTERDOWN and their like pass.
         Some(_) => StoreError::Away(text),
         None if matches!(e.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig) => {

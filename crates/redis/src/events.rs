@@ -32,7 +32,8 @@ impl RedisStore {
         let mut arguments = Arguments::new().number(limits::EVENT_LOG_MAX).number(users.len());
         for event in users {
             let fresh = value(1, &Profile::new(&event.user_id, event.accepted_at).pack());
-            arguments = arguments.bytes(self.id_bucket(&event.user_id)).bytes(event.user_id.as_str()).bytes(fresh);
+            arguments =
+                arguments.bytes(self.id_bucket(&event.user_id)).bytes(event.user_id.as_str()).bytes(fresh);
         }
         arguments = arguments.number(events.len());
         for event in events {
@@ -80,8 +81,10 @@ impl RedisStore {
         }
         arguments = arguments.number(commit.users.len());
         for user in &commit.users {
-            arguments =
-                arguments.bytes(user_bytes(user.no)).bytes(user.version.to_be_bytes()).bytes(next_value(user));
+            arguments = arguments
+                .bytes(user_bytes(user.no))
+                .bytes(user.version.to_be_bytes())
+                .bytes(next_value(user));
         }
         let arguments = arguments.entries(&commit.entries).counts(&commit.counts).refused(&commit.refused);
         Ok(self.run(shard, &self.scripts.commit_events, arguments).await?.int()? == 1)

@@ -50,7 +50,8 @@ const SLOTS: usize = 16_384;
 /// The tags of 16 shards, as they are stored: they never change.
 #[cfg(test)]
 const TAGS_OF_16: [&str; 16] = [
-    "s10", "s21", "s2", "s43", "s11", "s20", "s3", "s42", "s12", "s23", "s0", "s41", "s13", "s22", "s1", "s40",
+    "s10", "s21", "s2", "s43", "s11", "s20", "s3", "s42", "s12", "s23", "s0", "s41", "s13", "s22", "s1",
+    "s40",
 ];
 
 pub(crate) fn campaign(no: CampaignNo) -> String {

@@ -37,7 +37,11 @@ impl RedisStore {
             shards.into_iter().map(|shard| LogReader::new(shard, None, false)).collect()
         } else {
             let positions = read_token(&query.page, shards.len())?;
-            shards.into_iter().zip(positions).map(|(shard, at)| LogReader::new(shard, at, at.is_none())).collect()
+            shards
+                .into_iter()
+                .zip(positions)
+                .map(|(shard, at)| LogReader::new(shard, at, at.is_none()))
+                .collect()
         };
         let takes = |row: &LogRow| {
             query.campaign.is_none_or(|no| row.campaign == no)
@@ -78,8 +82,11 @@ impl RedisStore {
                 try_join_all(dry.into_iter().map(|reader| reader.step(self, wanted))).await?;
                 continue;
             }
-            let newest = readers.iter_mut().max_by_key(|reader| reader.rows.front().map(|placed| placed.row.at));
-            let Some((shard, placed)) = newest.and_then(|reader| Some((reader.shard, reader.rows.pop_front()?))) else {
+            let newest =
+                readers.iter_mut().max_by_key(|reader| reader.rows.front().map(|placed| placed.row.at));
+            let Some((shard, placed)) =
+                newest.and_then(|reader| Some((reader.shard, reader.rows.pop_front()?)))
+            else {
                 break;
             };
             found.push((shard, placed.row));
@@ -109,7 +116,9 @@ impl RedisStore {
                 .iter_mut()
                 .filter(|reader| !reader.rows.is_empty())
                 .min_by_key(|reader| reader.rows.front().map(|placed| placed.row.at));
-            let Some((shard, placed)) = oldest.and_then(|reader| Some((reader.shard, reader.rows.pop_front()?))) else {
+            let Some((shard, placed)) =
+                oldest.and_then(|reader| Some((reader.shard, reader.rows.pop_front()?)))
+            else {
                 break;
             };
             found.push((shard, placed.row));
@@ -166,14 +175,21 @@ impl RedisStore {
             users.dedup();
             let mut ids = HashMap::new();
             for some in users.chunks(limits::BATCH_ITEMS_MAX) {
-                for user in campanile_core::ports::Users::load_users(self, shard, some).await?.into_iter().flatten() {
+                for user in
+                    campanile_core::ports::Users::load_users(self, shard, some).await?.into_iter().flatten()
+                {
                     ids.insert((shard, user.no), user.profile.id);
                 }
             }
             Ok(ids)
         });
-        let ids: HashMap<(Shard, UserNo), String> = try_join_all(loads).await?.into_iter().flatten().collect();
-        let with_id = |(shard, row): (Shard, LogRow)| SendRow { shard, user_id: ids.get(&(shard, row.user)).cloned(), row };
+        let ids: HashMap<(Shard, UserNo), String> =
+            try_join_all(loads).await?.into_iter().flatten().collect();
+        let with_id = |(shard, row): (Shard, LogRow)| SendRow {
+            shard,
+            user_id: ids.get(&(shard, row.user)).cloned(),
+            row,
+        };
         Ok(rows.into_iter().map(with_id).collect())
     }
 
@@ -198,7 +214,11 @@ impl RedisStore {
         Ok(sums.into_iter().filter(|(_, value)| *value != 0).collect())
     }
 
-    async fn single_refusals(&self, campaign: CampaignNo, limit: usize) -> Result<Vec<RefusedRow>, StoreError> {
+    async fn single_refusals(
+        &self,
+        campaign: CampaignNo,
+        limit: usize,
+    ) -> Result<Vec<RefusedRow>, StoreError> {
         let limit = limit.min(limits::REFUSED_MAX);
         if limit == 0 {
             return Ok(Vec::new());

@@ -75,8 +75,11 @@ mod tests {
 
     #[test]
     fn a_token_says_where_every_shard_stands() {
-        let positions =
-            vec![Some(Position { ms: 1_700_000_000_000, seq: 2, rows: 3 }), None, Some(Position { ms: 0, seq: 0, rows: ALL_ROWS })];
+        let positions = vec![
+            Some(Position { ms: 1_700_000_000_000, seq: 2, rows: 3 }),
+            None,
+            Some(Position { ms: 0, seq: 0, rows: ALL_ROWS }),
+        ];
         let token = write_token(positions.iter().copied());
         assert_eq!(token, "1700000000000-2.3_x_0-0.65535");
         assert_eq!(read_token(&token, 3), Ok(positions));
@@ -84,9 +87,17 @@ mod tests {
 
     #[test]
     fn a_token_of_another_listing_is_refused() {
-        for (token, shards) in
-            [("", 1), ("x", 2), ("x_x", 1), ("1-2", 1), ("1.2", 1), ("+1-2.3", 1), ("1-2.65536", 1), ("(1-2.3", 1), ("1-2.3_", 1)]
-        {
+        for (token, shards) in [
+            ("", 1),
+            ("x", 2),
+            ("x_x", 1),
+            ("1-2", 1),
+            ("1.2", 1),
+            ("+1-2.3", 1),
+            ("1-2.65536", 1),
+            ("(1-2.3", 1),
+            ("1-2.3_", 1),
+        ] {
             assert!(matches!(read_token(token, shards), Err(StoreError::Refused(_))), "{token}");
         }
     }

@@ -89,7 +89,8 @@ impl LogReader {
             }
         }
         let ended = looked_at < wanted.step as u64;
-        let passed = wanted.direction == Direction::NewestFirst && last.is_some_and(|last| last.ms < wanted.since_ms);
+        let passed =
+            wanted.direction == Direction::NewestFirst && last.is_some_and(|last| last.ms < wanted.since_ms);
         self.done = ended || passed;
         if let Some(last) = last {
             self.at = Some(Position { rows: ALL_ROWS, ..last });

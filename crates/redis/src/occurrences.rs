@@ -13,7 +13,12 @@ use crate::store::{REPLY_BYTES_MAX, RedisStore};
 const CURSOR_KEPT: Duration = Duration::from_secs(48 * 3600);
 
 impl RedisStore {
-    async fn walk_on(&self, shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Result<Walk, StoreError> {
+    async fn walk_on(
+        &self,
+        shard: Shard,
+        occurrence: OccurrenceKey,
+        limit: usize,
+    ) -> Result<Walk, StoreError> {
         let limit = limit.min(limits::ADVANCE_MAX);
         let arguments =
             Arguments::new().bytes(occurrence_bytes(occurrence)).number(limit).number(REPLY_BYTES_MAX);

@@ -115,7 +115,12 @@ impl RedisStore {
         }
     }
 
-    async fn show_control(&self, shard: Shard, campaign: CampaignNo, word: ControlWord) -> Result<(), StoreError> {
+    async fn show_control(
+        &self,
+        shard: Shard,
+        campaign: CampaignNo,
+        word: ControlWord,
+    ) -> Result<(), StoreError> {
         loop {
             let arguments = Arguments::new().bytes(campaign.0.to_be_bytes()).bytes(word.encode());
             if self.run(shard, &self.scripts.set_control, arguments).await?.int()? == 0 {
@@ -175,7 +180,11 @@ impl Queue for RedisStore {
         Box::pin(self.show_control(shard, campaign, word))
     }
 
-    fn control<'a>(&'a self, shard: Shard, campaigns: &'a [CampaignNo]) -> Answer<'a, Vec<Option<ControlWord>>> {
+    fn control<'a>(
+        &'a self,
+        shard: Shard,
+        campaigns: &'a [CampaignNo],
+    ) -> Answer<'a, Vec<Option<ControlWord>>> {
         Box::pin(self.control_words(shard, campaigns))
     }
 }

@@ -134,7 +134,8 @@ pub(crate) fn number(bytes: &[u8]) -> u64 {
 }
 
 pub(crate) fn stored_user(no: UserNo, value: &[u8]) -> Result<StoredUser, String> {
-    let (version, packed) = value.split_at_checked(8).ok_or_else(|| format!("profile: {} bytes", value.len()))?;
+    let (version, packed) =
+        value.split_at_checked(8).ok_or_else(|| format!("profile: {} bytes", value.len()))?;
     Ok(StoredUser { no, version: number(version), profile: Profile::unpack(packed)? })
 }
 

@@ -52,8 +52,9 @@ impl RedisStore {
     }
 
     pub(crate) async fn reclaim_leases(&self, shard: Shard, limit: usize) -> Result<usize, StoreError> {
-        let arguments =
-            Arguments::new().number(limit.min(limits::RECLAIM_MAX)).number(i64::from(limits::REDELIVERIES_MAX));
+        let arguments = Arguments::new()
+            .number(limit.min(limits::RECLAIM_MAX))
+            .number(i64::from(limits::REDELIVERIES_MAX));
         let (at, mut reply) = self.run_at(shard, &self.scripts.reclaim, arguments).await?;
         let mut taken = reply.count()? as usize;
         let mut abandoned = Vec::new();

@@ -29,7 +29,11 @@ pub(crate) async fn check_server(connection: &Connection) -> Result<(), StoreErr
     };
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     if let Some(version) = field("redis_version")
-        && version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 7)
+        && version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok())
+            .is_some_and(|major| major < 7)
     {
         return Err(StoreError::Refused(format!("redis {version} is too old, expected 7.0 or later")));
     }
@@ -80,7 +84,8 @@ pub(crate) async fn fix_layout(
         )));
     }
     let birth = unhex(&reply.text()?).ok_or_else(|| foreign("birth, expected 3 bytes in hex".to_owned()))?;
-    let hash_key = unhex(&reply.text()?).ok_or_else(|| foreign("hash_key, expected 16 bytes in hex".to_owned()))?;
+    let hash_key =
+        unhex(&reply.text()?).ok_or_else(|| foreign("hash_key, expected 16 bytes in hex".to_owned()))?;
     Ok(Layout { birth, hash_key, shards: stored })
 }
 

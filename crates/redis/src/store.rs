@@ -45,7 +45,8 @@ impl RedisStore {
         let info = url.into_connection_info().map_err(|e| store_error("redis url", &e))?;
         // Wake-ups come as pushes, which the older protocol does not have.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).map_err(|e| store_error("redis url", &e))?;
+        let client =
+            Client::open(info.set_redis_settings(settings)).map_err(|e| store_error("redis url", &e))?;
         let connection = Connection::open(&client, clock).await?;
         start::check_server(&connection).await?;
         let scripts = Scripts::new();
@@ -58,7 +59,12 @@ impl RedisStore {
     }
 
     /// Runs a script in a shard.
-    pub(crate) async fn run(&self, shard: Shard, code: &Code, arguments: Arguments) -> Result<Reply, StoreError> {
+    pub(crate) async fn run(
+        &self,
+        shard: Shard,
+        code: &Code,
+        arguments: Arguments,
+    ) -> Result<Reply, StoreError> {
         self.run_at(shard, code, arguments).await.map(|(_, reply)| reply)
     }
 

@@ -29,7 +29,8 @@ impl RedisStore {
             let mut arguments = Arguments::new().number(REPLY_BYTES_MAX);
             for id in rest {
                 let fresh = create.map(|at| value(1, &Profile::new(id, at).pack()));
-                arguments = arguments.bytes(self.id_bucket(id)).bytes(id.as_str()).bytes(fresh.unwrap_or_default());
+                arguments =
+                    arguments.bytes(self.id_bucket(id)).bytes(id.as_str()).bytes(fresh.unwrap_or_default());
             }
             let mut reply = self.run(shard, &self.scripts.open_users, arguments).await?;
             if reply.is_empty() {
@@ -39,9 +40,12 @@ impl RedisStore {
                 let (no, value) = (reply.optional()?, reply.optional()?);
                 users.push(match no.zip(value) {
                     None => None,
-                    Some((no, value)) => Some(stored_user(user_no(&no), &value).map_err(|text| {
-                        StoreError::Foreign { place: format!("user {} of shard {}", user_no(&no).0, shard.0), text }
-                    })?),
+                    Some((no, value)) => {
+                        Some(stored_user(user_no(&no), &value).map_err(|text| StoreError::Foreign {
+                            place: format!("user {} of shard {}", user_no(&no).0, shard.0),
+                            text,
+                        })?)
+                    }
                 });
             }
         }

@@ -1,0 +1,381 @@
+//! The queue of the Redis store against a model: random adds, releases, claims, settlements (some twice), lost leases, pauses.
+//! After every few steps each send is in exactly one place, each lane with sends in exactly one of ring and held, nothing ended
+//! twice, and counters say what happened. Whole scripts interleaved are all that Redis allows, so one client shows every order.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::counter::{Count, Counter};
+use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, Skip};
+use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
+use campanile_core::ports::{Add, Added, Clock, Ledger, NewEntry, Queue, Settle, Settlement};
+use campanile_core::reason::{Failure, Suppression};
+use campanile_redis::store::RedisStore;
+use campanile_tests::redis_server::RedisServer;
+use campanile_tests::store_clock::StoreClock;
+use jiff::SignedDuration;
+use proptest::prelude::RngExt;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use redis::{Commands, Connection};
+
+const SHARD: Shard = Shard(0);
+const P: &str = "{s0}:";
+const CAMPAIGNS: u32 = 5;
+
+/// What a send is, wherever it waits: campaign and user.
+type Id = (u32, u64);
+
+struct Model {
+    store: RedisStore,
+    clock: Arc<StoreClock>,
+    raw: Connection,
+    rng: TestRng,
+    next_user: u64,
+    pending: BTreeSet<Id>,
+    ended: HashSet<Id>,
+    leases: Vec<Lease>,
+    /// Settled or taken back: whoever still holds them may do nothing.
+    stale: Vec<Lease>,
+    flow: BTreeMap<u32, (Flow, u64)>,
+    counters: BTreeMap<(u32, Counter), i64>,
+}
+
+impl Model {
+    async fn new(server: &RedisServer, seed: u8) -> Model {
+        let clock = Arc::new(StoreClock::new());
+        let store = RedisStore::connect(&server.url(), clock.clone(), [seed; 19], Some(1)).await.unwrap();
+        let mut model = Model {
+            store,
+            clock,
+            raw: server.connection(),
+            rng: TestRng::from_seed(RngAlgorithm::XorShift, &[seed; 16]),
+            next_user: 0,
+            pending: BTreeSet::new(),
+            ended: HashSet::new(),
+            leases: Vec::new(),
+            stale: Vec::new(),
+            flow: BTreeMap::new(),
+            counters: BTreeMap::new(),
+        };
+        // The last campaign is shown to the shard only on the way.
+        for campaign in 1..CAMPAIGNS {
+            model.control(campaign, Flow::Running).await;
+        }
+        model
+    }
+
+    fn count(&mut self, campaign: u32, counter: Counter, by: i64) {
+        *self.counters.entry((campaign, counter)).or_insert(0) += by;
+    }
+
+    async fn step(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..25 => self.add().await,
+            25..40 => {
+                let limit = self.rng.random_range(1..200);
+                self.store.release(SHARD, limit).await.unwrap();
+            }
+            40..65 => self.claim().await,
+            65..85 => self.settle().await,
+            85..92 => self.lose_leases().await,
+            92..95 => self.settle_stale().await,
+            _ => {
+                let campaign = self.rng.random_range(1..=CAMPAIGNS);
+                let flow =
+                    [Flow::Running, Flow::Held, Flow::Running, Flow::Stopped][self.rng.random_range(0..4)];
+                self.control(campaign, flow).await;
+            }
+        }
+    }
+
+    async fn add(&mut self) {
+        let now = self.clock.now();
+        let mut entries = Vec::new();
+        let mut counts = Vec::new();
+        for _ in 0..self.rng.random_range(1..30) {
+            self.next_user += 1;
+            let campaign = self.rng.random_range(1..=CAMPAIGNS);
+            let wait_ms =
+                [0, 0, 0, 40, 1_500, 30_000, 3 * 3_600_000, 20 * 24 * 3_600_000][self.rng.random_range(0..8)];
+            let lane = Lane {
+                campaign: CampaignNo(campaign),
+                destination: DestinationNo(self.rng.random_range(1..4)),
+                class: Class::First,
+            };
+            let at = now + SignedDuration::from_millis(wait_ms);
+            entries.push(NewEntry {
+                due: DueEntry { at, lane, send: send(self.next_user, at) },
+                data: Some(vec![1]),
+            });
+            self.pending.insert((campaign, self.next_user));
+            for counter in [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)] {
+                self.count(campaign, counter, 1);
+                counts.push(Count { campaign: CampaignNo(campaign), counter, by: 1 });
+            }
+        }
+        let mut request = [0; 16];
+        request[..8].copy_from_slice(&self.next_user.to_be_bytes());
+        let add = Add { request, body: [2; 16], entries, counts, refused: Vec::new(), answer: vec![7] };
+        assert_eq!(self.store.add(SHARD, &add).await, Ok(Added::Now));
+        if self.rng.random_range(0..4) == 0 {
+            assert_eq!(self.store.add(SHARD, &add).await, Ok(Added::Before(vec![7])));
+        }
+    }
+
+    async fn claim(&mut self) {
+        let want = self.rng.random_range(1..100);
+        let claimed = self.store.claim(SHARD, want).await.unwrap();
+        assert!(claimed.jobs.len() <= want);
+        for job in claimed.jobs {
+            let campaign = job.lease.lane.campaign.0;
+            let (flow, epoch) = self.flow[&campaign];
+            assert_ne!(flow, Flow::Held, "a held campaign's send was claimed");
+            assert_eq!((job.control.flow, job.control.epoch), (flow, epoch));
+            assert!(job.lease.send.pinned);
+            assert_eq!(job.data, Some(vec![1]));
+            assert_eq!(job.kept.is_some(), job.lease.send.attempts > 0);
+            assert!(self.pending.contains(&(campaign, job.lease.send.user.0)), "an ended send was claimed");
+            self.leases.push(job.lease);
+        }
+    }
+
+    async fn settle(&mut self) {
+        let mut settlements = Vec::new();
+        for _ in 0..self.rng.random_range(1..40) {
+            if self.leases.is_empty() {
+                break;
+            }
+            let place = self.rng.random_range(0..self.leases.len());
+            let lease = self.leases.swap_remove(place);
+            settlements.push(self.settlement(lease));
+        }
+        let done = self.store.settle(SHARD, &settlements).await.unwrap();
+        assert_eq!(done, vec![true; settlements.len()]);
+        for settlement in &settlements {
+            self.settled(settlement);
+            self.stale.push(settlement.lease.clone());
+        }
+        if self.rng.random_range(0..5) == 0 {
+            assert_eq!(self.store.settle(SHARD, &settlements).await.unwrap(), vec![false; settlements.len()]);
+        }
+    }
+
+    fn settlement(&mut self, lease: Lease) -> Settlement {
+        let wait = SignedDuration::from_millis([0, 30, 5_000, 400_000][self.rng.random_range(0..4)]);
+        let at = self.clock.now() + wait;
+        let (settle, ended) = match self.rng.random_range(0..6) {
+            0 => (Settle::Delivered, Some(Ended::Delivered)),
+            1 => (
+                Settle::Failed { reason: Failure::Final, kept: vec![4] },
+                Some(Ended::Failed(Failure::Final)),
+            ),
+            2 => (Settle::Suppressed(Suppression::Expired), Some(Ended::Suppressed(Suppression::Expired))),
+            3 => (Settle::Retry { at, kept: vec![3] }, Some(Ended::Retrying)),
+            4 => (Settle::Hold { at }, None),
+            _ => (Settle::Back, None),
+        };
+        let attempted = matches!(ended, Some(Ended::Delivered | Ended::Failed(_) | Ended::Retrying));
+        let row = ended.map(|ended| row(&lease, ended));
+        Settlement { lease, settle, attempted, row }
+    }
+
+    fn settled(&mut self, settlement: &Settlement) {
+        let campaign = settlement.lease.lane.campaign.0;
+        let ending = match settlement.settle {
+            Settle::Delivered => Some(Counter::Delivered(0)),
+            Settle::Failed { .. } => Some(Counter::Failed(0)),
+            Settle::Suppressed(reason) => Some(Counter::Suppressed(0, reason)),
+            Settle::Retry { .. } => {
+                self.count(campaign, Counter::Retries(0), 1);
+                None
+            }
+            Settle::Hold { .. } | Settle::Back => None,
+        };
+        if settlement.attempted {
+            self.count(campaign, Counter::Attempts(0), 1);
+        }
+        if let Some(counter) = ending {
+            self.end((campaign, settlement.lease.send.user.0), counter);
+        }
+    }
+
+    fn end(&mut self, id: Id, counter: Counter) {
+        assert!(self.pending.remove(&id) && self.ended.insert(id), "{id:?} ended twice");
+        for (counter, by) in
+            [(counter, 1), (Counter::Pending(0), -1), (Counter::Open, -1), (Counter::Finished, 1)]
+        {
+            self.count(id.0, counter, by);
+        }
+    }
+
+    /// Leases run out, by making them old, and are taken back; their holders do not know.
+    async fn lose_leases(&mut self) {
+        let lease_key = format!("{P}lease");
+        let mut lost = Vec::new();
+        for _ in 0..self.rng.random_range(0..30) {
+            if self.leases.is_empty() {
+                break;
+            }
+            let place = self.rng.random_range(0..self.leases.len());
+            let lease = self.leases.swap_remove(place);
+            let _: () = self.raw.zadd(&lease_key, lease.encode().as_slice(), 1).unwrap();
+            lost.push(lease);
+        }
+        assert_eq!(self.store.reclaim(SHARD, 100).await, Ok(lost.len()));
+        for lease in lost {
+            if lease.send.redeliveries >= 4 {
+                self.end((lease.lane.campaign.0, lease.send.user.0), Counter::Failed(0));
+            }
+            self.stale.push(lease);
+        }
+    }
+
+    async fn settle_stale(&mut self) {
+        let mut settlements = Vec::new();
+        for lease in self.stale.split_off(self.stale.len().saturating_sub(50)) {
+            settlements.push(self.settlement(lease));
+        }
+        assert_eq!(self.store.settle(SHARD, &settlements).await.unwrap(), vec![false; settlements.len()]);
+    }
+
+    async fn control(&mut self, campaign: u32, flow: Flow) {
+        let epoch = self.flow.get(&campaign).map_or(1, |(_, epoch)| epoch + 1);
+        let word = |flow, epoch| ControlWord { flow, apply_revision: 0, lease_secs: 60, weight: 1, epoch };
+        self.store.set_control(SHARD, CampaignNo(campaign), word(flow, epoch)).await.unwrap();
+        self.flow.insert(campaign, (flow, epoch));
+        if epoch > 1 {
+            // A late, older word changes nothing.
+            self.store.set_control(SHARD, CampaignNo(campaign), word(Flow::Held, epoch - 1)).await.unwrap();
+        }
+    }
+
+    async fn check(&mut self) {
+        let mut found: BTreeMap<Id, usize> = BTreeMap::new();
+        let mut full_lanes = BTreeSet::new();
+        let due: Vec<Vec<u8>> = self.raw.zrange(format!("{P}soon"), 0, -1).unwrap();
+        let buckets: Vec<Vec<u8>> = self.raw.keys(format!("{P}w:*")).unwrap();
+        let wheel: Vec<Vec<u8>> = self.raw.zrange(format!("{P}wheel"), 0, -1).unwrap();
+        let names: BTreeSet<&[u8]> = buckets.iter().map(|key| &key[P.len() + 2..]).collect();
+        assert_eq!(
+            names,
+            wheel.iter().map(Vec::as_slice).collect(),
+            "buckets are those that the wheel names"
+        );
+        let mut due = due;
+        for key in &buckets {
+            let entries: Vec<Vec<u8>> = self.raw.lrange(key, 0, -1).unwrap();
+            due.extend(entries);
+        }
+        for entry in due {
+            let entry = DueEntry::decode(&entry).unwrap();
+            *found.entry((entry.lane.campaign.0, entry.send.user.0)).or_default() += 1;
+        }
+        let lanes: Vec<Vec<u8>> = self.raw.keys(format!("{P}q:*")).unwrap();
+        for key in lanes {
+            let lane = Lane::decode(&key[P.len() + 2..]).unwrap();
+            full_lanes.insert(lane.encode().to_vec());
+            let cores: Vec<Vec<u8>> = self.raw.lrange(&key, 0, -1).unwrap();
+            for core in cores {
+                *found.entry((lane.campaign.0, DueSend::decode(&core).unwrap().user.0)).or_default() += 1;
+            }
+        }
+        let leases: Vec<Vec<u8>> = self.raw.zrange(format!("{P}lease"), 0, -1).unwrap();
+        let held: BTreeSet<Vec<u8>> = leases.iter().cloned().collect();
+        assert_eq!(
+            held,
+            self.leases.iter().map(|lease| lease.encode().to_vec()).collect(),
+            "leases are those held"
+        );
+        for lease in leases {
+            let lease = Lease::decode(&lease).unwrap();
+            *found.entry((lease.lane.campaign.0, lease.send.user.0)).or_default() += 1;
+        }
+        assert!(found.values().all(|places| *places == 1), "a send is in two places");
+        assert_eq!(
+            found.keys().copied().collect::<BTreeSet<_>>(),
+            self.pending,
+            "a send is lost, or has ended"
+        );
+        let ring: BTreeSet<Vec<u8>> = self.raw.zrange(format!("{P}ring"), 0, -1).unwrap();
+        let held: BTreeSet<Vec<u8>> = self.raw.zrange(format!("{P}held"), 0, -1).unwrap();
+        assert!(ring.is_disjoint(&held));
+        assert_eq!(&ring | &held, full_lanes, "every lane with sends is in ring or held, and no other");
+        for campaign in 1..=CAMPAIGNS {
+            let stored: BTreeMap<Counter, i64> =
+                self.store.stats(CampaignNo(campaign)).await.unwrap().into_iter().collect();
+            let model: BTreeMap<Counter, i64> = self
+                .counters
+                .iter()
+                .filter(|((no, _), value)| *no == campaign && **value != 0)
+                .map(|((_, counter), value)| (*counter, *value))
+                .collect();
+            assert_eq!(stored, model, "counters of campaign {campaign}");
+        }
+        assert_eq!(self.raw.llen::<_, usize>(format!("{P}bad")), Ok(0));
+    }
+}
+
+fn send(user: u64, due_at: jiff::Timestamp) -> DueSend {
+    DueSend {
+        pinned: false,
+        has_data: true,
+        has_request: false,
+        skip: Skip::default(),
+        kind: EntryKind::Event,
+        user: UserNo(user),
+        key: user,
+        action: 0,
+        due_at,
+        revision: 1,
+        attempts: 0,
+        redeliveries: 0,
+        first_claim_after_ms: 0,
+    }
+}
+
+fn row(lease: &Lease, ended: Ended) -> LogRow {
+    LogRow {
+        ended,
+        campaign: lease.lane.campaign,
+        user: lease.send.user,
+        user_hash: [0; 3],
+        key: lease.send.key,
+        action: 0,
+        due_at: lease.send.due_at,
+        at: lease.send.due_at,
+        revision: 1,
+        attempts: 1,
+        status: 200,
+        took_ms: 1,
+        text: String::new(),
+    }
+}
+
+async fn check_seed(seed: u8) {
+    let server = RedisServer::start();
+    let mut model = Model::new(&server, seed).await;
+    for step in 0..1_000 {
+        model.step().await;
+        if step % 20 == 19 {
+            model.check().await;
+        }
+    }
+    assert!(model.ended.len() > 500, "the run ended only {} sends", model.ended.len());
+}
+
+#[tokio::test]
+async fn no_send_is_lost_doubled_or_ended_twice_seed_1() {
+    check_seed(1).await;
+}
+
+#[tokio::test]
+async fn no_send_is_lost_doubled_or_ended_twice_seed_2() {
+    check_seed(2).await;
+}
+
+#[tokio::test]
+async fn no_send_is_lost_doubled_or_ended_twice_seed_3() {
+    check_seed(3).await;
+}

@@ -1,0 +1,463 @@
+//! What the scripts of the Redis store promise beyond the ports: fairness, bounds, foreign bytes, one slot, no memory, no AOF.
+
+use std::sync::Arc;
+
+use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::counter::{Count, Counter};
+use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
+use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
+use campanile_core::ports::{
+    Add, Clock, EventCommit, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery, Settle, Settlement,
+    Store, StoreError, Users, Work,
+};
+use campanile_redis::store::RedisStore;
+use campanile_tests::redis_server::RedisServer;
+use campanile_tests::store_clock::StoreClock;
+use jiff::{SignedDuration, Timestamp};
+use redis::{Commands, Connection};
+
+const SHARD: Shard = Shard(0);
+/// The tag of the only shard of a store of one.
+const P: &str = "{s0}:";
+
+struct Rig {
+    server: RedisServer,
+    store: RedisStore,
+    clock: Arc<StoreClock>,
+    raw: Connection,
+    requests: u8,
+}
+
+impl Rig {
+    async fn new() -> Rig {
+        Rig::on(RedisServer::start()).await
+    }
+
+    async fn on(server: RedisServer) -> Rig {
+        let clock = Arc::new(StoreClock::new());
+        let store = RedisStore::connect(&server.url(), clock.clone(), [7; 19], Some(1)).await.unwrap();
+        let raw = server.connection();
+        Rig { server, store, clock, raw, requests: 0 }
+    }
+
+    async fn run_campaign(&self, campaign: u32, flow: Flow, weight: u8, epoch: u64) {
+        let word = ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch };
+        self.store.set_control(SHARD, CampaignNo(campaign), word).await.unwrap();
+    }
+
+    async fn add(&mut self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
+        self.requests += 1;
+        let counts = entries
+            .iter()
+            .flat_map(|entry| {
+                let campaign = entry.due.lane.campaign;
+                [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)]
+                    .map(|counter| Count { campaign, counter, by: 1 })
+            })
+            .collect();
+        let add = Add {
+            request: [self.requests; 16],
+            body: [0; 16],
+            entries,
+            counts,
+            refused: Vec::new(),
+            answer: Vec::new(),
+        };
+        self.store.add(SHARD, &add).await.map(|_| ())
+    }
+
+    fn key(&self, suffix: &[u8]) -> Vec<u8> {
+        [P.as_bytes(), suffix].concat()
+    }
+
+    fn bad(&mut self) -> Vec<Vec<u8>> {
+        let key = self.key(b"bad");
+        self.raw.lrange(key, 0, -1).unwrap()
+    }
+}
+
+fn lane(campaign: u32) -> Lane {
+    Lane { campaign: CampaignNo(campaign), destination: DestinationNo(1), class: Class::First }
+}
+
+fn entry(campaign: u32, user: u64, at: Timestamp) -> NewEntry {
+    let send = DueSend {
+        pinned: false,
+        has_data: false,
+        has_request: false,
+        skip: Skip::default(),
+        kind: EntryKind::Request,
+        user: UserNo(user),
+        key: user,
+        action: 0,
+        due_at: at,
+        revision: 1,
+        attempts: 0,
+        redeliveries: 0,
+        first_claim_after_ms: 0,
+    };
+    NewEntry { due: DueEntry { at, lane: lane(campaign), send }, data: None }
+}
+
+fn past() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn users(campaign: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEntry> {
+    numbers.map(|user| entry(campaign, user, past())).collect()
+}
+
+fn row(settled: &campanile_core::due_send::Lease, ended: Ended, at: Timestamp, text: &str) -> LogRow {
+    LogRow {
+        ended,
+        campaign: settled.lane.campaign,
+        user: settled.send.user,
+        user_hash: [1, 2, 3],
+        key: settled.send.key,
+        action: settled.send.action,
+        due_at: settled.send.due_at,
+        at,
+        revision: 1,
+        attempts: 1,
+        status: 200,
+        took_ms: 5,
+        text: text.to_owned(),
+    }
+}
+
+fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
+    let row = Some(row(&lease, Ended::Delivered, at, ""));
+    Settlement { lease, settle: Settle::Delivered, attempted: true, row }
+}
+
+#[tokio::test]
+async fn lanes_are_served_by_weight_and_none_starves() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.run_campaign(2, Flow::Running, 3, 1).await;
+    rig.add(users(1, 1..=500)).await.unwrap();
+    rig.add(users(2, 1..=500)).await.unwrap();
+    let mut served = [0usize; 3];
+    for _ in 0..20 {
+        let claimed = rig.store.claim(SHARD, 20).await.unwrap();
+        assert_eq!(claimed.jobs.len(), 20);
+        assert!(claimed.more);
+        for job in claimed.jobs {
+            served[job.lease.lane.campaign.0 as usize] += 1;
+        }
+    }
+    assert!((85..=115).contains(&served[1]) && (285..=315).contains(&served[2]), "{served:?}");
+}
+
+#[tokio::test]
+async fn a_small_lane_is_served_beside_a_large_one() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.run_campaign(2, Flow::Running, 1, 1).await;
+    rig.add(users(1, 1..=512)).await.unwrap();
+    let first = rig.store.claim(SHARD, 128).await.unwrap();
+    assert_eq!(first.jobs.len(), 128);
+    rig.add(users(2, 1..=3)).await.unwrap();
+    let second = rig.store.claim(SHARD, 16).await.unwrap();
+    let small = second.jobs.iter().filter(|job| job.lease.lane.campaign == CampaignNo(2)).count();
+    assert_eq!((second.jobs.len(), small), (16, 3), "what the small lane leaves goes to the large one");
+}
+
+#[tokio::test]
+async fn more_is_said_only_while_something_can_be_claimed() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.run_campaign(2, Flow::Held, 1, 1).await;
+    rig.add(users(1, 1..=10)).await.unwrap();
+    rig.add(users(2, 1..=10)).await.unwrap();
+    rig.add(users(3, 1..=10)).await.unwrap();
+    for (want, got, more) in [(0, 0, true), (4, 4, true), (6, 6, false), (6, 0, false)] {
+        let claimed = rig.store.claim(SHARD, want).await.unwrap();
+        assert_eq!((claimed.jobs.len(), claimed.more), (got, more), "want {want}");
+    }
+    rig.run_campaign(3, Flow::Running, 1, 1).await;
+    assert_eq!(rig.store.claim(SHARD, 20).await.unwrap().jobs.len(), 10);
+}
+
+#[tokio::test]
+async fn more_than_one_call_of_held_lanes_is_let_go() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Held, 1, 1).await;
+    for part in 0..2u64 {
+        let lanes = (1..=300).map(|n| {
+            let mut entry = entry(1, part * 1000 + n, past());
+            entry.due.lane.destination = DestinationNo((part * 1000 + n) as u32);
+            entry
+        });
+        rig.add(lanes.collect()).await.unwrap();
+    }
+    while rig.store.claim(SHARD, 1).await.unwrap().more {}
+    let held = rig.key(b"held");
+    assert_eq!(rig.raw.zcard::<_, usize>(&held), Ok(600));
+    rig.run_campaign(1, Flow::Running, 1, 2).await;
+    assert_eq!(rig.raw.zcard::<_, usize>(&held), Ok(0));
+    let mut served = 0;
+    while served < 600 {
+        let jobs = rig.store.claim(SHARD, 128).await.unwrap().jobs.len();
+        assert!(jobs > 0, "{served} served");
+        served += jobs;
+    }
+}
+
+#[tokio::test]
+async fn facts_that_do_not_fit_into_one_reply_come_all_the_same() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    let ids: Vec<String> = (0..4).map(|n| format!("user-{n}")).collect();
+    let opened = rig.store.open_users(SHARD, &ids, Some(past())).await.unwrap();
+    let mut large: Vec<_> = opened.into_iter().flatten().collect();
+    for user in &mut large {
+        user.profile.attributes.insert("text".to_owned(), "x".repeat(500_000).into());
+    }
+    assert_eq!(rig.store.save_users(SHARD, &large).await.unwrap(), [true; 4]);
+    let entries = large.iter().map(|user| {
+        let mut entry = entry(1, user.no.0, past());
+        entry.data = Some(vec![user.no.0 as u8; 600_000]);
+        entry
+    });
+    rig.add(entries.collect()).await.unwrap();
+    let jobs = rig.store.claim(SHARD, 10).await.unwrap().jobs;
+    assert_eq!(jobs.len(), 4);
+    for job in jobs {
+        let no = job.lease.send.user.0;
+        assert_eq!(job.profile.map(|profile| profile.id), Some(format!("user-{}", no - 1)));
+        assert_eq!(job.data, Some(vec![no as u8; 600_000]));
+        assert_eq!(job.kept, None);
+    }
+    let again = rig.store.open_users(SHARD, &ids, None).await.unwrap();
+    assert!(again.iter().flatten().map(|user| user.no).eq(large.iter().map(|user| user.no)));
+    assert_eq!(rig.store.list_users(SHARD, UserNo(0), 100).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn foreign_bytes_are_put_aside_and_passed_over() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.add(users(1, 1..=2)).await.unwrap();
+    let mut queue = rig.key(b"q:");
+    queue.extend(lane(1).encode());
+    let _: () = rig.raw.lpush(&queue, b"junk in a lane").unwrap();
+    let _: () = rig.raw.zadd(rig.key(b"ring"), "junk", 0).unwrap();
+    let _: () = rig.raw.zadd(rig.key(b"soon"), "junk soon", 5).unwrap();
+    let _: () = rig.raw.zadd(rig.key(b"wheel"), "9s:1", 5).unwrap();
+    let _: () = rig.raw.rpush(rig.key(b"w:9s:1"), "junk in the wheel").unwrap();
+    let _: () = rig.raw.zadd(rig.key(b"lease"), "junk leased", 5).unwrap();
+    let _: () = rig.raw.hset(rig.key(b"ctl"), 9u32.to_be_bytes().as_slice(), "junk word").unwrap();
+    rig.add(users(9, 1..=1)).await.unwrap();
+    rig.store.release(SHARD, 100).await.unwrap();
+    assert_eq!(rig.store.reclaim(SHARD, 100).await, Ok(0));
+    let claimed = rig.store.claim(SHARD, 10).await.unwrap();
+    assert_eq!(claimed.jobs.len(), 2);
+    assert!(!claimed.more);
+    assert_eq!(rig.store.control(SHARD, &[CampaignNo(9), CampaignNo(1)]).await.unwrap()[0], None);
+    let mut places: Vec<String> = rig
+        .bad()
+        .iter()
+        .map(|bytes| String::from_utf8_lossy(bytes.split(|b| *b == 0).next_back().unwrap()).into_owned())
+        .collect();
+    places.sort();
+    assert_eq!(
+        places,
+        ["junk", "junk in a lane", "junk in the wheel", "junk leased", "junk soon", "junk word"]
+    );
+}
+
+#[tokio::test]
+async fn a_key_of_a_foreign_type_is_put_aside() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    let queue: Vec<u8> = [b"q:".as_slice(), &lane(1).encode()].concat();
+    let counters: Vec<u8> = [b"c:".as_slice(), &1u32.to_be_bytes()].concat();
+    let names = [
+        queue.as_slice(),
+        &counters,
+        b"ring",
+        b"held",
+        b"soon",
+        b"wheel",
+        b"lease",
+        b"vt",
+        b"log",
+        b"ev",
+        b"bad",
+    ];
+    for name in names {
+        let key = rig.key(name);
+        let _: () = redis::cmd("PFADD").arg(&key).arg("x").query(&mut rig.raw).unwrap();
+        if name != b"vt" {
+            let _: () = rig.raw.del(&key).unwrap();
+            let _: () = if name == b"ring" {
+                rig.raw.set(&key, "x").unwrap()
+            } else {
+                rig.raw.sadd(&key, "x").unwrap()
+            };
+        }
+    }
+    let now = rig.clock.now();
+    rig.add(vec![entry(1, 1, past()), entry(1, 2, now + SignedDuration::from_secs(9))]).await.unwrap();
+    rig.store.release(SHARD, 10).await.unwrap();
+    let claimed = rig.store.claim(SHARD, 10).await.unwrap();
+    assert_eq!(claimed.jobs.len(), 1);
+    rig.store.reclaim(SHARD, 10).await.unwrap();
+    let settled: Vec<_> = claimed.jobs.into_iter().map(|job| delivered(job.lease, now)).collect();
+    assert_eq!(rig.store.settle(SHARD, &settled).await, Ok(vec![true]));
+    assert_eq!(
+        rig.store.sends(&SendsQuery { limit: 5, ..SendsQuery::default() }).await.unwrap().rows.len(),
+        1
+    );
+    assert!(rig.store.stats(CampaignNo(1)).await.unwrap().contains(&(Counter::Delivered(0), 1)));
+    let event = NewEvent { user_id: "mary".into(), id_hash: 1, accepted_at: now, bytes: vec![1] };
+    assert_eq!(rig.store.accept_events(SHARD, &[event]).await, Ok(vec![true]));
+    let aside: Vec<Vec<u8>> = rig.raw.keys(rig.key(b"bad:*")).unwrap();
+    assert!(aside.len() >= 8, "{}", aside.len());
+}
+
+#[tokio::test]
+async fn a_foreign_profile_or_event_stops_only_itself() {
+    let mut rig = Rig::new().await;
+    let now = rig.clock.now();
+    let event = |user: &str, id: u64| NewEvent {
+        user_id: user.into(),
+        id_hash: id,
+        accepted_at: now,
+        bytes: vec![9],
+    };
+    rig.store.accept_events(SHARD, &[event("ann", 1), event("bob", 2)]).await.unwrap();
+    let _: () = rig.raw.lpush(rig.key(b"ev"), "short").unwrap();
+    let _: () = rig.raw.set(rig.key(b"u:\0\0\0\0\x01"), "junk of a profile").unwrap();
+    let page = rig.store.read_events(SHARD, 10).await.unwrap();
+    assert_eq!(page.events.len(), 3);
+    assert_eq!(page.users.iter().map(|user| user.profile.id.as_str()).collect::<Vec<_>>(), ["bob"]);
+    let commit = EventCommit {
+        head: page.head,
+        control: page.control,
+        read: 3,
+        foreign: vec![0],
+        ..EventCommit::default()
+    };
+    assert_eq!(rig.store.commit_events(SHARD, &commit).await, Ok(true));
+    assert_eq!(rig.bad(), [b"ev\0short".to_vec(), b"u:1\0junk of a profile".to_vec()]);
+    assert!(matches!(
+        rig.store.open_users(SHARD, &["ann".to_owned()], None).await,
+        Err(StoreError::Foreign { place, .. }) if place == "user 1 of shard 0"
+    ));
+    assert_eq!(
+        rig.store.load_users(SHARD, &[UserNo(1), UserNo(2)]).await.unwrap().iter().flatten().count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_log_keeps_a_bounded_number_of_rows() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.add(users(1, 1..=30)).await.unwrap();
+    for part in 0..3 {
+        let claimed = rig.store.claim(SHARD, 10).await.unwrap();
+        let settled: Vec<_> = claimed.jobs.into_iter().map(|job| delivered(job.lease, claimed.at)).collect();
+        rig.store.settle(SHARD, &settled).await.unwrap();
+        if part == 1 {
+            // As if the bound was reached with these twenty.
+            let _: () = rig.raw.set(rig.key(b"logrows"), 100_000).unwrap();
+        }
+    }
+    let page = rig.store.sends(&SendsQuery { limit: 100, ..SendsQuery::default() }).await.unwrap();
+    assert_eq!(page.rows.len(), 20, "the oldest entry of ten rows is gone");
+    assert_eq!(rig.raw.get::<_, u64>(rig.key(b"logrows")), Ok(100_000));
+}
+
+#[tokio::test]
+async fn without_memory_nothing_comes_in_and_what_is_in_goes_out() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.add(users(1, 1..=20)).await.unwrap();
+    let _: () = redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).query(&mut rig.raw).unwrap();
+    assert!(matches!(rig.add(users(1, 21..=22)).await, Err(StoreError::Full(_))));
+    let now = rig.clock.now();
+    let event = NewEvent { user_id: "mary".into(), id_hash: 1, accepted_at: now, bytes: vec![1] };
+    assert!(matches!(rig.store.accept_events(SHARD, &[event]).await, Err(StoreError::Full(_))));
+    rig.run_campaign(1, Flow::Held, 1, 2).await;
+    rig.run_campaign(1, Flow::Running, 1, 3).await;
+    rig.store.release(SHARD, 10).await.unwrap();
+    let claimed = rig.store.claim(SHARD, 64).await.unwrap();
+    assert_eq!(claimed.jobs.len(), 20);
+    rig.store.reclaim(SHARD, 10).await.unwrap();
+    let settled: Vec<_> = claimed.jobs.into_iter().map(|job| delivered(job.lease, claimed.at)).collect();
+    assert_eq!(rig.store.settle(SHARD, &settled).await, Ok(vec![true; 20]));
+    assert!(rig.store.stats(CampaignNo(1)).await.unwrap().contains(&(Counter::Delivered(0), 20)));
+}
+
+#[tokio::test]
+async fn wake_ups_say_what_there_is_to_do() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    // The listener's first words: it may have missed something.
+    let (schedule, send) = (rig.store.woken(Work::Schedule, 0).await, rig.store.woken(Work::Send, 0).await);
+    let now = rig.clock.now();
+    rig.add(users(1, 1..=3)).await.unwrap();
+    let send = rig.store.woken(Work::Send, send).await;
+    rig.add(vec![entry(1, 4, now + SignedDuration::from_hours(2))]).await.unwrap();
+    let schedule = rig.store.woken(Work::Schedule, schedule).await;
+    rig.add(vec![entry(1, 5, now + SignedDuration::from_secs(90))]).await.unwrap();
+    let schedule = rig.store.woken(Work::Schedule, schedule).await;
+    let event = NewEvent { user_id: "mary".into(), id_hash: 1, accepted_at: now, bytes: vec![1] };
+    rig.store.accept_events(SHARD, &[event]).await.unwrap();
+    rig.store.woken(Work::Schedule, schedule).await;
+    rig.run_campaign(1, Flow::Held, 1, 2).await;
+    rig.store.claim(SHARD, 3).await.unwrap();
+    rig.run_campaign(1, Flow::Running, 1, 3).await;
+    rig.store.woken(Work::Send, send).await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_or_died_is_served_again() {
+    let mut rig = Rig::on(RedisServer::start_with(&[("appendonly", "yes"), ("appendfsync", "always")])).await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    rig.add(users(1, 1..=3)).await.unwrap();
+    let _: () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut rig.raw).unwrap();
+    assert_eq!(rig.store.claim(SHARD, 1).await.unwrap().jobs.len(), 1);
+    let seen = rig.store.woken(Work::Send, 0).await;
+    rig.server.crash_and_start_again();
+    rig.store.woken(Work::Send, seen).await;
+    let claimed = loop {
+        match rig.store.claim(SHARD, 10).await {
+            Ok(claimed) => break claimed,
+            Err(StoreError::Away(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(claimed.jobs.len(), 2, "the third is leased");
+}
+
+#[tokio::test]
+async fn a_server_that_would_lose_sends_or_holds_another_layout_is_refused() {
+    let connect = |url: String, shards| async move {
+        match RedisStore::connect(&url, Arc::new(StoreClock::new()), [1; 19], shards).await {
+            Ok(store) => Ok(store.layout().clone()),
+            Err(e) => Err(e.to_string()),
+        }
+    };
+    let evicting = RedisServer::start_with(&[("maxmemory-policy", "allkeys-lru")]);
+    assert!(connect(evicting.url(), None).await.unwrap_err().contains("maxmemory-policy allkeys-lru"));
+    let server = RedisServer::start();
+    let (a, b) = tokio::join!(connect(server.url(), Some(4)), connect(server.url(), None));
+    let first = a.or(b).unwrap();
+    let error = connect(server.url(), Some(first.shards + 1)).await.unwrap_err();
+    assert!(error.contains("first started with"), "{error}");
+    assert_eq!(connect(server.url(), None).await, Ok(first));
+    assert!(connect(server.url(), Some(0)).await.unwrap_err().contains("0 shards, expected 1 to"));
+    assert!(
+        connect("redis://:secret@[".to_owned(), None).await.unwrap_err().starts_with("the store refused")
+    );
+    let gone = RedisServer::start();
+    let url = gone.url().replace("//", "//:secret@");
+    drop(gone);
+    let error = connect(url, None).await.unwrap_err();
+    assert!(error.starts_with("the store is away") && !error.contains("secret"), "{error}");
+}

@@ -1,0 +1,134 @@
+//! A real redis-server of a test's own: a free port on loopback, a temporary directory, stopped when dropped.
+//!
+//! Never a default port, never somebody else's server: what answers must be the process that was started here.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use redis::Value;
+use tempfile::TempDir;
+
+const STARTS_MAX: usize = 10;
+const LOOKS_MAX: usize = 1_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    options: Vec<(String, String)>,
+    directory: TempDir,
+}
+
+impl RedisServer {
+    /// In memory only.
+    pub fn start() -> RedisServer {
+        RedisServer::start_with(&[])
+    }
+
+    /// With settings of redis.conf, such as `("appendonly", "yes")`.
+    pub fn start_with(options: &[(&str, &str)]) -> RedisServer {
+        let directory = tempfile::tempdir().expect("a temporary directory for redis-server");
+        let options: Vec<(String, String)> =
+            options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        for _ in 0..STARTS_MAX {
+            // Somebody may take the port before redis-server does; then another one is tried.
+            let port = free_port();
+            if let Some(child) = spawn(port, &options, directory.path()) {
+                return RedisServer { child, port, options, directory };
+            }
+        }
+        panic!("redis-server did not start in {STARTS_MAX} tries: {}", log_text(directory.path()));
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A plain connection, to look at what is stored.
+    pub fn connection(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).expect("a redis url");
+        client.get_connection().expect("the redis-server of this test answers")
+    }
+
+    /// Kills it (no farewell, as a crash would) and starts it again on the same port and directory.
+    pub fn crash_and_start_again(&mut self) {
+        self.kill();
+        self.child = spawn(self.port, &self.options, self.directory.path())
+            .unwrap_or_else(|| panic!("redis-server did not come back: {}", log_text(self.directory.path())));
+    }
+
+    fn kill(&mut self) {
+        // Only ever the process started here; that it is gone already is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
+    listener.local_addr().expect("the address of a listener").port()
+}
+
+/// A server that answers, or none if it ended by itself.
+fn spawn(port: u16, options: &[(String, String)], directory: &Path) -> Option<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--daemonize", "no", "--save", ""]);
+    command.args(["--logfile", "redis.log", "--dir"]).arg(directory);
+    for (name, value) in options {
+        command.args([&format!("--{name}"), value]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            panic!("redis-server is not installed: run `cargo xtask test`, which installs it")
+        }
+        Err(e) => panic!("start redis-server: {e}"),
+    };
+    for _ in 0..LOOKS_MAX {
+        if child.try_wait().expect("the state of redis-server").is_some() {
+            return None;
+        }
+        if answering_pid(port) == Some(child.id()) {
+            return Some(child);
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+/// The process id of the server that answers on the port, once it has read its files.
+fn answering_pid(port: u16) -> Option<u32> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).ok()?;
+    let mut connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
+    let info = match redis::cmd("INFO").query(&mut connection).ok()? {
+        Value::BulkString(info) => String::from_utf8_lossy(&info).into_owned(),
+        _ => return None,
+    };
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    field("process_id:").filter(|_| field("loading:").as_deref() == Some("0"))?.parse().ok()
+}
+
+fn log_text(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("redis.log")).unwrap_or_else(|e| format!("no log: {e}"))
+}
