@@ -39,11 +39,11 @@ mod expression_tree;
 mod expression_value;
 
 pub mod calendar;
-pub mod calendar_text;
+mod calendar_text;
 pub mod civil_text;
 pub mod clock_changes;
 pub mod cron_dialect;
-pub mod cron_field;
+mod cron_field;
 pub mod recurrence;
 #[cfg(test)]
 mod recurrence_laws;
@@ -55,6 +55,7 @@ pub mod network;
 pub mod secret;
 pub mod signature;
 mod template;
+mod template_call;
 mod template_expression;
 mod template_filters;
 mod template_names;
@@ -63,10 +64,27 @@ mod template_sample;
 mod template_scan;
 mod template_source;
 #[cfg(test)]
+mod template_bomb_tests;
+#[cfg(test)]
+mod template_check;
+#[cfg(test)]
+mod template_missing_tests;
+#[cfg(test)]
 mod template_tests;
 mod template_value;
 pub mod webhook;
+mod webhook_body;
+mod webhook_check;
 pub mod webhook_draft;
+pub mod webhook_headers;
+pub mod webhook_kept;
+#[cfg(test)]
+mod webhook_sample;
+#[cfg(test)]
+mod webhook_tests;
+#[cfg(test)]
+mod webhook_url_tests;
+mod webhook_url;
 
 pub mod campaign;
 pub mod campaign_delivery;

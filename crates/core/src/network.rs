@@ -19,6 +19,10 @@ pub struct Policy {
     pub dev: bool,
 }
 
+/// Why `http://` is refused.
+pub(crate) const PLAIN_HTTP: &str = "plain http:// is refused, use https:// (allowed with `campanile serve --dev`, \
+                                     or to an address of an `--allow-network`)";
+
 /// A network in CIDR notation: `10.1.0.0/16`, `fd00::/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
@@ -50,12 +54,8 @@ impl Policy {
     pub fn check_url(&self, url: &Url) -> Result<(), String> {
         match url.scheme() {
             "https" => {}
-            "http" if self.dev || self.allow_http || self.allows_literal(url) => {}
-            "http" => {
-                return Err("plain http:// is refused, use https:// (allowed with `campanile serve --dev`, \
-                            or to an address of an `--allow-network`)"
-                    .to_owned());
-            }
+            "http" if self.allows_plain_http() || self.allows_literal(url) => {}
+            "http" => return Err(PLAIN_HTTP.to_owned()),
             other => return Err(format!("scheme {other} is not http or https")),
         }
         match literal(url) {
@@ -64,10 +64,20 @@ impl Policy {
         }
     }
 
+    /// To names, whatever they resolve to.
+    pub fn allows_plain_http(&self) -> bool {
+        self.dev || self.allow_http
+    }
+
     fn allows_literal(&self, url: &Url) -> bool {
         literal(url)
             .is_some_and(|ip| self.allow_networks.iter().any(|network| network.contains(unmapped(ip))))
     }
+}
+
+/// What rate limits, breakers and TLS policy hang on: `https://host:443`, always with its port.
+pub fn destination(url: &Url) -> Option<String> {
+    Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
 }
 
 /// The address a URL's host says literally. `localhost` and names under it count as 127.0.0.1. The `url` crate

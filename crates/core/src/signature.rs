@@ -110,10 +110,10 @@ mod tests {
             assert!(verify(&keys, ID, 1, BODY, &header));
         }
         for (id, at, body) in [("other", 1, BODY), (ID, 2, BODY), (ID, 1, &b"{}"[..])] {
-            assert!(!verify(&[new.clone()], id, at, body, &header));
+            assert!(!verify(std::slice::from_ref(&new), id, at, body, &header));
         }
         for wrong in ["", "v1,", "v1,AAAA", "v2,AAAA", "v1a,x", "\u{0}"] {
-            assert!(!verify(&[new.clone()], ID, 1, BODY, wrong));
+            assert!(!verify(std::slice::from_ref(&new), ID, 1, BODY, wrong));
         }
     }
 

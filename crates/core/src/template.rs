@@ -4,7 +4,9 @@
 //! `template_source` says what the engine runs, `template_names` what its names stand for, `template_filters` what it
 //! can call.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::value::{Object, Value};
@@ -55,7 +57,18 @@ impl Language {
 
     /// Checks `source`, which stands at `path`.
     pub(crate) fn template(&self, source: &str, path: &str, faults: &mut Faults) -> Option<Template> {
-        let woven = match weave(source, self.place) {
+        self.part(source, 0..source.len(), path, faults)
+    }
+
+    /// Checks a part of `source`; faults are placed in the whole.
+    pub(crate) fn part(
+        &self,
+        source: &str,
+        part: Range<usize>,
+        path: &str,
+        faults: &mut Faults,
+    ) -> Option<Template> {
+        let woven = match weave(source, part, self.place) {
             Ok(woven) => woven,
             Err(texts) => {
                 texts.into_iter().for_each(|text| faults.add(path, text));
@@ -89,11 +102,6 @@ impl Template {
         self.woven.constant.as_deref()
     }
 
-    /// Exactly one `{{ ... }}`: it has a value with a type.
-    pub(crate) fn is_single(&self) -> bool {
-        self.woven.single
-    }
-
     /// As text, printed for its place.
     pub(crate) fn text(&self, scope: Scope<'_>) -> Result<String, Stop> {
         if let Some(constant) = &self.woven.constant {
@@ -123,8 +131,7 @@ impl Template {
     }
 
     /// As a value with a type. Only a single one has another type than text. Null only where the author wrote `none`.
-    pub(crate) fn value<'a>(&self, scope: Scope<'a>) -> Result<std::borrow::Cow<'a, Json>, Stop> {
-        use std::borrow::Cow;
+    pub(crate) fn value<'a>(&self, scope: Scope<'a>) -> Result<Cow<'a, Json>, Stop> {
         if !self.woven.single {
             return self.text(scope).map(|text| Cow::Owned(Json::String(text)));
         }
@@ -224,7 +231,7 @@ impl fmt::Debug for Template {
 
 impl Woven {
     /// The smallest recorded place around `range`.
-    fn origin(&self, range: &std::ops::Range<usize>) -> Option<&Origin> {
+    fn origin(&self, range: &Range<usize>) -> Option<&Origin> {
         self.places
             .iter()
             .filter(|(own, _)| own.start <= range.start && range.end <= own.end)
@@ -235,7 +242,10 @@ impl Woven {
 
 impl Origin {
     fn shown(&self) -> String {
-        format!("`{}` (line {}, column {})", self.text, self.line, self.column)
+        match self.line {
+            1 => format!("`{}`", self.text),
+            line => format!("`{}` (line {line}, column {})", self.text, self.column),
+        }
     }
 }
 

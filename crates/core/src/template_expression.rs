@@ -1,32 +1,26 @@
 //! Pure. Expressions of a template, written again with their guards.
 //!
-//! Half of `template_source`: what is printed, compared, filtered or computed must say what a missing value does to it.
+//! Between `template_source`, which writes tags, and `template_call`, which writes filters, tests and calls.
 
 use std::ops::Range;
 
-use minijinja::machinery::ast::{
-    BinOp, BinOpKind, Call, CallArg, CallType, CompareOpKind, Expr, Filter, Test, UnaryOpKind,
-};
-use minijinja::value::ValueKind;
+use minijinja::machinery::ast::{BinOp, BinOpKind, CallType, CompareOpKind, Expr, UnaryOpKind};
 
-use crate::template_filters::{FILTERS, Place, TESTS, date_format_fault};
-use crate::template_names::{Figure, Key, LATER, Slot, nearest, slot};
+use crate::template_names::{Key, Slot, slot};
 use crate::template_source::{Origin, Writer, line_column};
 
 /// How tightly what is written binds, as the engine's grammar has it.
-const LOOSEST: u8 = 0;
+pub(crate) const LOOSEST: u8 = 0;
 pub(crate) const OR: u8 = 1;
 const AND: u8 = 2;
-const NOT: u8 = 3;
+pub(crate) const NOT: u8 = 3;
 const SUM: u8 = 5;
 const PRODUCT: u8 = 7;
 const POWER: u8 = 8;
 /// A filter takes a negation or a chain of filters as it stands.
-const FILTERED: u8 = 9;
+pub(crate) const FILTERED: u8 = 9;
 const POSTFIX: u8 = 11;
-const PRIMARY: u8 = 12;
-
-const FUNCTIONS: &[&str] = &["abort", "count", "dict", "first", "last", "namespace", "range"];
+pub(crate) const PRIMARY: u8 = 12;
 
 impl<'s> Writer<'s> {
     /// What is printed, or is the value of a single one.
@@ -65,7 +59,7 @@ impl<'s> Writer<'s> {
     }
 
     /// A value that must be there.
-    fn must(&mut self, e: &Expr<'s>, level: u8) {
+    pub(crate) fn must(&mut self, e: &Expr<'s>, level: u8) {
         if self.is_always_there(e) {
             self.expression(e, level);
         } else {
@@ -84,7 +78,7 @@ impl<'s> Writer<'s> {
     }
 
     /// Writes `inner`, which binds as tightly as `own`, where `level` is wanted.
-    fn bound(&mut self, own: u8, level: u8, inner: impl FnOnce(&mut Self)) {
+    pub(crate) fn bound(&mut self, own: u8, level: u8, inner: impl FnOnce(&mut Self)) {
         if own < level {
             self.out.push('(');
             inner(self);
@@ -94,7 +88,7 @@ impl<'s> Writer<'s> {
         }
     }
 
-    fn expression(&mut self, e: &Expr<'s>, level: u8) {
+    pub(crate) fn expression(&mut self, e: &Expr<'s>, level: u8) {
         if let Some((root, at, keys)) = self.path(e) {
             return self.name(root, at, keys);
         }
@@ -257,199 +251,6 @@ impl<'s> Writer<'s> {
             && between.split(|c: char| !c.is_alphanumeric()).any(|word| word == "not")
     }
 
-    fn filter(&mut self, filter: &Filter<'s>, at: u32, e: &Expr<'s>) {
-        let name = filter.name;
-        let at = at as usize;
-        let in_url = self.place == Place::Url && matches!(name, "e" | "escape");
-        if !FILTERS.contains(&name) || in_url {
-            let hint = nearest(name, FILTERS.iter().copied()).filter(|_| !in_url);
-            let hint = hint.map(|known| format!(", did you mean {known}")).unwrap_or_default();
-            return self.faults.push((at, format!("filter {name} is not known here{hint}")));
-        }
-        let from = self.out.len();
-        let defaults = matches!(name, "default" | "d");
-        if let Some(subject) = &filter.expr {
-            if defaults {
-                self.expression(subject, FILTERED)
-            } else {
-                self.must(subject, FILTERED)
-            }
-            self.out.push('|');
-        }
-        match name {
-            "date" => {
-                if let Some(CallArg::Pos(Expr::Const(format))) = filter.args.first()
-                    && let Some(fault) = format.value.as_str().and_then(date_format_fault)
-                {
-                    self.faults.push((at, fault));
-                }
-                self.out.push_str("__date(");
-                self.slot(Slot::Zone);
-                self.out.push_str(if filter.args.is_empty() { "" } else { ", " });
-                self.arguments(&filter.args, true);
-                self.out.push(')');
-            }
-            "hmac_sha256" => match filter.args.as_slice() {
-                [CallArg::Pos(Expr::Const(secret))] if secret.value.as_str().is_some() => {
-                    self.out.push_str("__hmac(");
-                    self.slot(Slot::Secret(secret.value.as_str().unwrap_or_default().to_owned()));
-                    self.out.push(')');
-                }
-                _ => {
-                    self.faults.push((at, "write hmac_sha256(\"NAME\") with the name of a secret".to_owned()))
-                }
-            },
-            _ => {
-                self.named_callable(name, &filter.args, at);
-                self.out.push_str(name);
-                if !filter.args.is_empty() {
-                    self.out.push('(');
-                    self.arguments(&filter.args, !defaults);
-                    self.out.push(')');
-                }
-            }
-        }
-        self.record(from, e);
-    }
-
-    /// Filters that take the name of another filter or test.
-    fn named_callable(&mut self, name: &str, args: &[CallArg<'s>], at: usize) {
-        let (position, known, what) = match name {
-            "map" => (0, FILTERS, "filter"),
-            "select" | "reject" => (0, TESTS, "test"),
-            "selectattr" | "rejectattr" => (1, TESTS, "test"),
-            _ => return,
-        };
-        if let Some(CallArg::Pos(Expr::Const(given))) = args.get(position) {
-            let given = given.value.as_str().unwrap_or_default();
-            if !known.contains(&given) || matches!(given, "date" | "hmac_sha256") {
-                self.faults.push((at, format!("{what} {given} cannot be given to {name}")));
-            }
-        }
-    }
-
-    fn test(&mut self, test: &Test<'s>, at: usize, level: u8) {
-        let negated = match test.name {
-            "set" | "defined" => false,
-            "none" | "undefined" => true,
-            name if TESTS.contains(&name) => {
-                self.out.push('(');
-                self.expression(&test.expr, FILTERED);
-                self.out.push_str("|__test('");
-                self.out.push_str(name);
-                self.out.push('\'');
-                for arg in &test.args {
-                    self.out.push_str(", ");
-                    self.arguments(std::slice::from_ref(arg), false);
-                }
-                self.out.push_str("))");
-                return;
-            }
-            name => {
-                let hint = nearest(name, TESTS.iter().copied());
-                let hint = hint.map(|known| format!(", did you mean {known}")).unwrap_or_default();
-                return self.faults.push((at, format!("test {name} is not known here{hint}")));
-            }
-        };
-        self.bound(if negated { NOT } else { PRIMARY }, level, |w| {
-            w.out.push_str(if negated { "not (" } else { "(" });
-            w.expression(&test.expr, FILTERED);
-            w.out.push_str("|__set)");
-        });
-    }
-
-    pub(crate) fn call(&mut self, call: &Call<'s>, at: usize) {
-        match call.identify_call() {
-            CallType::Function("loop") if self.locals.contains("loop") => {
-                self.called("loop", &call.args, true)
-            }
-            CallType::Function(name) if self.macros.contains(name) => self.called(name, &call.args, false),
-            CallType::Function(name) if self.locals.contains(name) => {
-                self.faults.push((at, format!("{name} is not a function")));
-            }
-            CallType::Function(name @ ("count" | "first" | "last")) => self.behaviour(name, &call.args, at),
-            CallType::Function("abort") if call.args.is_empty() => {
-                self.out.push_str("abort('no reason given')")
-            }
-            CallType::Function(name @ ("abort" | "range" | "dict" | "namespace")) => {
-                self.called(name, &call.args, true)
-            }
-            CallType::Function(name) if LATER.contains(&name) => {
-                self.faults.push((at, format!("{name} is not available in this version")));
-            }
-            CallType::Function(name) => {
-                let hint = nearest(name, FUNCTIONS.iter().copied());
-                let hint = hint.map(|known| format!(", did you mean {known}")).unwrap_or_default();
-                self.faults.push((at, format!("function {name} is not known here{hint}")));
-            }
-            CallType::Method(Expr::Var(var), name @ ("cycle" | "changed"))
-                if var.id == "loop" && self.locals.contains("loop") =>
-            {
-                self.called(&format!("loop.{name}"), &call.args, true);
-            }
-            CallType::Method(_, name) => {
-                self.faults
-                    .push((at, format!("values have no methods here; write a filter, as in x | {name}")));
-            }
-            CallType::Object(_) => self.faults.push((at, "this cannot be called".to_owned())),
-        }
-    }
-
-    fn called(&mut self, name: &str, args: &[CallArg<'s>], must: bool) {
-        self.out.push_str(name);
-        self.out.push('(');
-        self.arguments(args, must);
-        self.out.push(')');
-    }
-
-    fn arguments(&mut self, args: &[CallArg<'s>], must: bool) {
-        for (i, arg) in args.iter().enumerate() {
-            self.out.push_str(if i > 0 { ", " } else { "" });
-            let value = match arg {
-                CallArg::Pos(value) => value,
-                CallArg::Kwarg(name, value) => {
-                    self.out.push_str(name);
-                    self.out.push('=');
-                    value
-                }
-                CallArg::PosSplat(value) => {
-                    self.out.push('*');
-                    value
-                }
-                CallArg::KwargSplat(value) => {
-                    self.out.push_str("**");
-                    value
-                }
-            };
-            if must { self.must(value, LOOSEST) } else { self.loosest(value) }
-        }
-    }
-
-    /// `count("purchase")`, ever. A window of days comes later.
-    fn behaviour(&mut self, name: &str, args: &[CallArg<'s>], at: usize) {
-        let figure = match name {
-            "count" => Figure::Count,
-            "first" => Figure::First,
-            _ => Figure::Last,
-        };
-        match args {
-            [CallArg::Pos(Expr::Const(event))] if event.value.kind() == ValueKind::String => {
-                self.slot(Slot::Behaviour(figure, event.value.as_str().unwrap_or_default().to_owned()));
-            }
-            [CallArg::Pos(event)] if !matches!(event, Expr::Const(_)) => {
-                self.out.push('(');
-                self.slot(Slot::Behaviours(figure));
-                self.out.push('[');
-                self.must(event, LOOSEST);
-                self.out.push_str(if figure == Figure::Count { "]|default(0))" } else { "])" });
-            }
-            [_, _] => {
-                self.faults.push((at, format!("{name} over a window is not available in this version")))
-            }
-            _ => self.faults.push((at, format!("write {name}(\"event\")"))),
-        }
-    }
-
     /// A name that is not the template's own, with the constant keys behind it.
     fn path(&self, e: &Expr<'s>) -> Option<(&'s str, usize, Vec<Key>)> {
         match e {
@@ -483,7 +284,7 @@ impl<'s> Writer<'s> {
         }
     }
 
-    fn slot(&mut self, slot: Slot) {
+    pub(crate) fn slot(&mut self, slot: Slot) {
         let known = self.slots.iter().position(|own| *own == slot);
         let number = known.unwrap_or_else(|| {
             self.slots.push(slot);
@@ -508,7 +309,7 @@ impl<'s> Writer<'s> {
         }
     }
 
-    fn record(&mut self, from: usize, e: &Expr<'s>) {
+    pub(crate) fn record(&mut self, from: usize, e: &Expr<'s>) {
         let to = self.out.len();
         let origin = self.origin(e);
         self.places.push((Range { start: from, end: to }, origin));
@@ -516,7 +317,7 @@ impl<'s> Writer<'s> {
 
     fn origin(&self, e: &Expr<'s>) -> Origin {
         let (from, to) = widened(self.source, start(e), end(e));
-        let (line, column) = line_column(self.source, from);
+        let (line, column) = line_column(self.whole, self.begin + from);
         let mut text = self.source.get(from..to).unwrap_or_default();
         if text.len() > 80 {
             text = text.get(..text.floor_char_boundary(80)).unwrap_or_default();

@@ -40,10 +40,11 @@ pub(crate) struct Origin {
     pub(crate) text: Box<str>,
 }
 
-/// Faults, each with `line L, column C: ` before it.
-pub(crate) fn weave(source: &str, place: Place) -> Result<Woven, Vec<String>> {
+/// Weaves the part of `whole` at `part`. Faults come with `line L, column C: ` of the whole before them.
+pub(crate) fn weave(whole: &str, part: Range<usize>, place: Place) -> Result<Woven, Vec<String>> {
+    let source = whole.get(part.clone()).unwrap_or_default();
     let fault = |at: usize, text: &str| {
-        let (line, column) = line_column(source, at);
+        let (line, column) = line_column(whole, part.start + at);
         format!("line {line}, column {column}: {text}")
     };
     template_scan::bound(source).map_err(|(at, text)| vec![fault(at, &text)])?;
@@ -54,6 +55,8 @@ pub(crate) fn weave(source: &str, place: Place) -> Result<Woven, Vec<String>> {
     })?;
     let Stmt::Template(tree) = &tree else { return Err(vec![fault(0, "not a template")]) };
     let mut writer = Writer {
+        whole,
+        begin: part.start,
         source,
         place,
         out: String::with_capacity(source.len() * 2),
@@ -107,6 +110,9 @@ pub(crate) fn line_column(source: &str, at: usize) -> (usize, usize) {
 
 /// Writes statements here, expressions in `template_expression`.
 pub(crate) struct Writer<'s> {
+    /// What the author wrote, and where in it `source` begins.
+    pub(crate) whole: &'s str,
+    pub(crate) begin: usize,
     pub(crate) source: &'s str,
     pub(crate) place: Place,
     pub(crate) out: String,
