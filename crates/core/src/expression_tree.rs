@@ -1,0 +1,257 @@
+//! Pure. The typed tree of an expression: what was checked, ready to be matched.
+//!
+//! Made only by `expression_check`; new conditions (windows, history, segments) are new variants here.
+
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::duration_text;
+use crate::expression_lexer::Span;
+use crate::expression_parser::{Comparison, Step};
+use crate::expression_value::ValueList;
+use crate::time_value::TimeValue;
+
+/// A condition and the text it was written as.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) condition: Condition,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Condition {
+    Everyone,
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    /// A bare value: holds if it is the boolean true.
+    Truth(Operand),
+    /// `times`: both sides are read as points in time.
+    Compare {
+        comparison: Comparison,
+        left: Operand,
+        right: Operand,
+        times: bool,
+    },
+    In {
+        needle: Operand,
+        haystack: Operand,
+        negated: bool,
+    },
+    Is {
+        subject: Operand,
+        test: Test,
+        negated: bool,
+    },
+}
+
+/// A test after `is`, with what it is given.
+#[derive(Clone, Debug)]
+pub(crate) enum Test {
+    Set,
+    Empty,
+    Containing(Operand),
+    StartingWith(Operand),
+    EndingWith(Operand),
+    Matching(Regex),
+    /// Both ends included. `times`: all three are read as points in time.
+    Between {
+        low: Operand,
+        high: Operand,
+        times: bool,
+    },
+    Before(Operand),
+    After(Operand),
+    InLast(Duration),
+    InNext(Duration),
+    Anniversary,
+    AnyOf(Operand),
+    AllOf(Operand),
+}
+
+/// A value and the text it was written as.
+#[derive(Clone, Debug)]
+pub(crate) struct Operand {
+    pub(crate) source: Source,
+    pub(crate) span: Span,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Text, number or boolean.
+    Literal(Value),
+    /// Text or number that names a point in time.
+    Time(TimeValue),
+    List(ValueList),
+    Range(i64, i64),
+    Path(Root, Vec<Step>),
+    UserId,
+    LifetimeValue,
+    FirstSeen,
+    LastSeen,
+    Count(String),
+    First(String),
+    Last(String),
+    Ago(Duration),
+    Bucket(String),
+    EventName,
+    EventValue,
+    EventTime,
+    Status,
+}
+
+/// What a path starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Root {
+    User,
+    Properties,
+    Values,
+    Response,
+}
+
+impl Root {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Root::User => "user",
+            Root::Properties => "properties",
+            Root::Values => "values",
+            Root::Response => "response",
+        }
+    }
+}
+
+impl Condition {
+    /// The operands it looks at itself, not those of conditions inside it.
+    pub(crate) fn operands(&self) -> Vec<&Operand> {
+        match self {
+            Condition::Everyone | Condition::All(_) | Condition::Any(_) | Condition::Not(_) => Vec::new(),
+            Condition::Truth(operand) => vec![operand],
+            Condition::Compare { left, right, .. } => vec![left, right],
+            Condition::In { needle, haystack, .. } => vec![needle, haystack],
+            Condition::Is { subject, test, .. } => [vec![subject], test.operands()].concat(),
+        }
+    }
+
+    /// The conditions inside it.
+    pub(crate) fn parts(&self) -> &[Node] {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts,
+            Condition::Not(inner) => std::slice::from_ref(inner),
+            _ => &[],
+        }
+    }
+}
+
+impl Test {
+    fn operands(&self) -> Vec<&Operand> {
+        match self {
+            Test::Containing(given) | Test::StartingWith(given) | Test::EndingWith(given) => vec![given],
+            Test::Before(given) | Test::After(given) | Test::AnyOf(given) | Test::AllOf(given) => vec![given],
+            Test::Between { low, high, .. } => vec![low, high],
+            Test::Set | Test::Empty | Test::Matching(_) | Test::Anniversary => Vec::new(),
+            Test::InLast(_) | Test::InNext(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Test::Set => "set",
+            Test::Empty => "empty",
+            Test::Containing(_) => "containing",
+            Test::StartingWith(_) => "starting_with",
+            Test::EndingWith(_) => "ending_with",
+            Test::Matching(_) => "matching",
+            Test::Between { .. } => "between",
+            Test::Before(_) => "before",
+            Test::After(_) => "after",
+            Test::InLast(_) => "in_last",
+            Test::InNext(_) => "in_next",
+            Test::Anniversary => "anniversary",
+            Test::AnyOf(_) => "any_of",
+            Test::AllOf(_) => "all_of",
+        }
+    }
+
+    fn given_json(&self) -> Vec<Value> {
+        match self {
+            Test::Matching(pattern) => vec![json!(pattern.as_str())],
+            Test::InLast(length) | Test::InNext(length) => vec![json!(duration_text::show(*length))],
+            _ => self.operands().into_iter().map(Operand::to_json).collect(),
+        }
+    }
+}
+
+impl Operand {
+    /// Written in the expression, so always the same.
+    pub(crate) fn is_constant(&self) -> bool {
+        matches!(self.source, Source::Literal(_) | Source::Time(_) | Source::List(_) | Source::Range(..))
+    }
+
+    /// Whether some users, events or answers may not have it.
+    pub(crate) fn may_be_missing(&self) -> bool {
+        use Source::{EventValue, First, FirstSeen, Last, LastSeen, Path};
+        matches!(self.source, Path(..) | First(_) | Last(_) | FirstSeen | LastSeen | EventValue)
+    }
+
+    /// Constants stand for themselves, other values are objects that name them.
+    fn to_json(&self) -> Value {
+        match &self.source {
+            Source::Literal(value) => value.clone(),
+            Source::Time(TimeValue::Instant(at)) => json!({"time": at.to_string()}),
+            Source::Time(TimeValue::Day(day)) => json!({"time": day.to_string()}),
+            Source::List(list) => json!(list.written),
+            Source::Range(from, until) => json!({"range": [from, until]}),
+            Source::Path(root, steps) => json!({"path": path_json(*root, steps)}),
+            Source::UserId => json!({"path": ["user_id"]}),
+            Source::LifetimeValue => json!({"path": ["lifetime_value"]}),
+            Source::FirstSeen => json!({"path": ["first_seen"]}),
+            Source::LastSeen => json!({"path": ["last_seen"]}),
+            Source::EventName => json!({"path": ["event", "name"]}),
+            Source::EventValue => json!({"path": ["event", "value"]}),
+            Source::EventTime => json!({"path": ["event", "occurred_at"]}),
+            Source::Status => json!({"path": ["status"]}),
+            Source::Count(event) => json!({"count": event}),
+            Source::First(event) => json!({"first": event}),
+            Source::Last(event) => json!({"last": event}),
+            Source::Ago(length) => json!({"ago": duration_text::show(*length)}),
+            Source::Bucket(salt) => json!({"bucket": salt}),
+        }
+    }
+}
+
+fn path_json(root: Root, steps: &[Step]) -> Vec<Value> {
+    let steps = steps.iter().map(|step| match step {
+        Step::Name(name) => json!(name),
+        Step::Index(index) => json!(index),
+    });
+    std::iter::once(json!(root.name())).chain(steps).collect()
+}
+
+impl Node {
+    pub(crate) fn to_json(&self) -> Value {
+        let all = |parts: &[Node]| -> Vec<Value> { parts.iter().map(Node::to_json).collect() };
+        match &self.condition {
+            Condition::Everyone => json!({"everyone": true}),
+            Condition::All(parts) => json!({"and": all(parts)}),
+            Condition::Any(parts) => json!({"or": all(parts)}),
+            Condition::Not(inner) => json!({"not": inner.to_json()}),
+            Condition::Truth(operand) => json!({"true": operand.to_json()}),
+            Condition::Compare { comparison, left, right, .. } => {
+                json!({ (comparison.sign()): [left.to_json(), right.to_json()]})
+            }
+            Condition::In { needle, haystack, negated } => {
+                let name = if *negated { "not in" } else { "in" };
+                json!({ (name): [needle.to_json(), haystack.to_json()]})
+            }
+            Condition::Is { subject, test, negated } => {
+                let name = format!("is {}{}", if *negated { "not " } else { "" }, test.name());
+                let mut values = vec![subject.to_json()];
+                values.extend(test.given_json());
+                json!({ (name): values })
+            }
+        }
+    }
+}
