@@ -3,10 +3,12 @@
 //! A value printed into path or query can never change where a request goes; one that fills the host or the whole URL
 //! leads only to hosts the campaign lists.
 
+use std::fmt;
+use std::ops::Range;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::machinery::{Token, tokenize};
-use std::ops::Range;
 use url::Url;
 
 use crate::encode;
@@ -27,6 +29,8 @@ pub(crate) struct Address {
     credentials: Option<Credentials>,
     /// Path, query and fragment; empty where the base is the whole URL.
     rest: Template,
+    /// What it always is, if nothing in it is a template.
+    always: Option<Box<Target>>,
 }
 
 /// What comes before the path.
@@ -46,13 +50,19 @@ struct Credentials {
     password: Option<Template>,
 }
 
-/// A rendered URL.
+/// A rendered URL. May hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     /// Without user name and password.
     pub(crate) url: Url,
     /// `Basic ...`.
     pub(crate) authorization: Option<String>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Target")
+    }
 }
 
 /// Why a URL cannot be used.
@@ -152,8 +162,17 @@ impl Address {
             }
         };
         let rest = component.part(source, rest, path, faults)?;
-        let address = Address { base, credentials, rest };
+        let mut address = Address { base, credentials, rest, always: None };
         address.check_base(allowed_hosts, policy, path, faults);
+        if let (Base::Fixed(base), Some(rest), None) =
+            (&address.base, address.rest.constant(), &address.credentials)
+        {
+            match address.assembled(base.as_str().trim_end_matches('/'), rest) {
+                Ok(url) => address.always = Some(Box::new(Target { url, authorization: None })),
+                Err(Refused::Invalid(text) | Refused::Forbidden(text)) => faults.add(path, text),
+                Err(Refused::Stop(_)) => {}
+            }
+        }
         (faults.0.len() == before).then_some(address)
     }
 
@@ -234,17 +253,10 @@ impl Address {
 
     /// As it is requested. `allowed_hosts` are patterns.
     pub(crate) fn render(&self, scope: Scope<'_>, allowed_hosts: &[String]) -> Result<Target, Refused> {
-        let base = self.base_text(scope)?;
-        let rest = self.rest.text(scope)?;
-        if has_dot_segment(&rest) {
-            return Err(Refused::Invalid("a segment of the path is `.` or `..`".to_owned()));
+        if let Some(always) = &self.always {
+            return Ok(Target::clone(always));
         }
-        let alone = Url::parse(&base).map_err(|error| Refused::Invalid(format!("not a URL: {error}")))?;
-        let mut url =
-            Url::parse(&(base + &rest)).map_err(|error| Refused::Invalid(format!("not a URL: {error}")))?;
-        if (url.scheme(), url.host_str(), url.port()) != (alone.scheme(), alone.host_str(), alone.port()) {
-            return Err(Refused::Forbidden("what follows the host would change it".to_owned()));
-        }
+        let mut url = self.assembled(&self.base_text(scope)?, &self.rest.text(scope)?)?;
         if self.base_is_personal() {
             let host = url.host_str().unwrap_or_default();
             if !allowed_hosts.iter().any(|pattern| host_matches(pattern, host)) {
@@ -255,12 +267,29 @@ impl Address {
         // Both fail only for URLs without a host, which are none of ours.
         let _ = url.set_username("");
         let _ = url.set_password(None);
+        Ok(Target { url, authorization })
+    }
+
+    /// Base and rest as one URL; the rest must not change where the base leads.
+    fn assembled(&self, base: &str, rest: &str) -> Result<Url, Refused> {
+        if has_dot_segment(rest) {
+            return Err(Refused::Invalid("a segment of the path is `.` or `..`".to_owned()));
+        }
+        let wrong = |error| Refused::Invalid(format!("not a URL: {error}"));
+        let mut url = Url::parse(&format!("{base}{rest}")).map_err(wrong)?;
+        if !matches!(self.base, Base::Fixed(_)) {
+            let alone = Url::parse(base).map_err(wrong)?;
+            if (url.scheme(), url.host_str(), url.port()) != (alone.scheme(), alone.host_str(), alone.port())
+            {
+                return Err(Refused::Forbidden("what follows the host would change it".to_owned()));
+            }
+        }
         url.set_fragment(None);
         if url.as_str().len() > limits::URL_BYTES_MAX {
             let max = limits::URL_BYTES_MAX;
             return Err(Refused::Invalid(format!("the URL has {} bytes, at most {max}", url.as_str().len())));
         }
-        Ok(Target { url, authorization })
+        Ok(url)
     }
 
     fn base_text(&self, scope: Scope<'_>) -> Result<String, Refused> {

@@ -146,6 +146,7 @@ fn a_url_that_is_wrong_is_refused_when_it_is_saved() {
         ("https://10.0.0.1/", "--allow-network 10.0.0.1/32"),
         ("https://[::ffff:10.0.0.1]/", "private"),
         ("https://h.example/\u{0}{{", "webhook.url"),
+        ("https://h.example/a/../b", "segment"),
     ] {
         check_fault(&draft(url), &["webhook.url", part]);
     }
