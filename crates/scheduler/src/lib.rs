@@ -1,1 +1,18 @@
+//! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
+//!
+//! Brains: `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `fan_out`, `event_pass`, `queue_pass`, `reconcile`, `finish`.
+//! Loop: `run`.
 
+pub mod run;
+
+pub mod manual;
+pub mod occurrence;
+pub mod plan;
+pub mod trigger;
+
+pub mod campaigns;
+pub mod event_pass;
+pub mod fan_out;
+pub mod finish;
+pub mod queue_pass;
+pub mod reconcile;

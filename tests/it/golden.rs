@@ -1,0 +1,230 @@
+//! Stored bytes stay what they are: what is written today is what the golden files hold, and what they hold is read.
+//!
+//! A format changes only together with its golden file, and then the old file stays, to be read for ever.
+
+use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
+use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, Schedule, State, Transition};
+use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::draft::{Audience, Delivery, Draft, Kind, Trigger, TriggerOn, Triggered};
+use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, SendId, Skip};
+use campanile_core::event::{EntryData, Event, LogItem};
+use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
+use campanile_core::reason::{Failure, Suppression};
+use campanile_core::user::{Behaviour, Profile};
+use campanile_core::webhook_draft::{Row, Webhook};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Compares with `tests/golden/NAME`; a missing file is written, so that a new format brings its own.
+fn check(name: &str, written: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(golden) => assert_eq!(written, golden.trim_end(), "{name}: stored bytes changed"),
+        Err(_) => panic!("{} is missing; if the format is new, write it with:\n{written}", path.display()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+fn send() -> DueSend {
+    DueSend {
+        pinned: true,
+        has_data: true,
+        has_request: false,
+        skip: Skip { audience: true, caps: false, quiet_hours: true },
+        kind: EntryKind::Event,
+        user: UserNo(0x01_0203_0405),
+        key: 0x1122_3344_5566_7788,
+        action: 7,
+        due_at: at("2026-11-24T08:00:00.123Z"),
+        revision: 0x0a_0b0c,
+        attempts: 2,
+        redeliveries: 1,
+        first_claim_after_ms: 4_321,
+    }
+}
+
+fn lane() -> Lane {
+    Lane { campaign: CampaignNo(0xdead_beef), destination: DestinationNo(0x0102_0304), class: Class::Retry }
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn event() -> Event {
+    Event {
+        name: "purchase".to_owned(),
+        value: Some(12.5),
+        properties: map(json!({"z": 9_007_199_254_740_993_i64, "a": ["x", null, true, -1.5], "quote": "\"\u{1f600}\n"})),
+        occurred_at: at("2026-11-24T07:59:59Z"),
+        id: "e-1".to_owned(),
+    }
+}
+
+fn profile() -> Profile {
+    let mut profile = Profile::new("mary", at("2026-01-02T03:04:05.678Z"));
+    profile.attributes = map(json!({"plan": "pro", "age": 41, "score": 0.5, "vip": true, "tags": ["a"], "addr": {"city": "Köln"}}));
+    profile.time_zone = Some("Europe/Berlin".to_owned());
+    let behaviour =
+        Behaviour { count: 3, first_at: at("2026-02-01T00:00:00Z"), last_at: at("2026-03-01T00:00:00Z"), sum: 7.25 };
+    profile.behaviour.insert("purchase".to_owned(), behaviour);
+    profile
+}
+
+#[test]
+fn a_due_send_is_31_bytes_in_a_lane_46_in_the_wheel_48_in_a_lease() {
+    let due = DueEntry { at: at("2026-11-24T09:00:00Z"), lane: lane(), send: send() };
+    let lease = Lease { fence: 0x0102_0304_0506_0708, lane: lane(), send: send() };
+    assert_eq!((send().encode().len(), due.encode().len(), lease.encode().len()), (31, 46, 48));
+    check("due_send.hex", &hex(&send().encode()));
+    check("due_entry.hex", &hex(&due.encode()));
+    check("lease.hex", &hex(&lease.encode()));
+    assert_eq!(DueSend::decode(&send().encode()), Ok(send()));
+    assert_eq!(DueEntry::decode(&due.encode()), Ok(due));
+    assert_eq!(Lease::decode(&lease.encode()), Ok(lease));
+}
+
+#[test]
+fn a_send_id_is_42_characters_without_a_dot_and_says_where_the_send_is() {
+    let layout = Layout { birth: [1, 2, 3], hash_key: [9; 16], shards: 16 };
+    let id = SendId::of(&layout, Shard(0x0405), CampaignNo(6), "mary", &send());
+    let text = id.to_string();
+    assert!(text.len() == 42 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{text}");
+    check("send_id.txt", &text);
+    assert_eq!(SendId::parse(&text), Some(id));
+    check("shards.txt", &format!("{:?}", ["mary", "Mary", "", "renovate[bot]"].map(|id| layout.shard_of(id).0)));
+}
+
+#[test]
+fn a_control_word_is_12_bytes() {
+    let word =
+        ControlWord { flow: Flow::Held, apply_revision: 0x01_0203, lease_secs: 45, weight: 9, epoch: 0x01_0203_0405 };
+    check("control_word.hex", &hex(&word.encode()));
+    assert_eq!(ControlWord::decode(&word.encode()), Ok(word));
+}
+
+#[test]
+fn log_rows_stand_one_behind_the_other() {
+    let row = |ended, text: &str| LogRow {
+        ended,
+        campaign: CampaignNo(7),
+        user: UserNo(8),
+        user_hash: [1, 2, 3],
+        key: 9,
+        action: 1,
+        due_at: at("2026-11-24T08:00:00Z"),
+        at: at("2026-11-24T08:00:00.250Z"),
+        revision: 3,
+        attempts: 2,
+        status: 503,
+        took_ms: 250,
+        text: text.to_owned(),
+    };
+    let rows = [
+        row(Ended::Delivered, ""),
+        row(Ended::Failed(Failure::Exhausted), "answered 503"),
+        row(Ended::Suppressed(Suppression::TemplateMissingValue), "user.first_name is missing"),
+        row(Ended::Retrying, "ü"),
+    ];
+    let bytes: Vec<u8> = rows.iter().flat_map(LogRow::encode).collect();
+    check("log_rows.hex", &hex(&bytes));
+    let mut rest = bytes.as_slice();
+    for row in &rows {
+        let (read, after) = LogRow::decode(rest).expect("a row");
+        assert_eq!(&read, row);
+        rest = after;
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn profiles_events_and_entry_values_read_back_as_they_were() {
+    check("profile.hex", &hex(&profile().pack()));
+    assert_eq!(Profile::unpack(&profile().pack()), Ok(profile()));
+    let item = LogItem::Event(event());
+    check("log_item.hex", &hex(&item.pack()));
+    assert_eq!(LogItem::unpack(&item.pack()), Ok(item));
+    for (name, kept) in [
+        ("entry_event.hex", EntryData::Event(event())),
+        ("entry_values.hex", EntryData::Values(map(json!({"cents": 500, "why": "sorry"})))),
+    ] {
+        check(name, &hex(&kept.pack()));
+        assert_eq!(EntryData::unpack(&kept.pack()), Ok(kept));
+    }
+    assert!(Profile::unpack(&[2, 0x90]).is_err_and(|text| text.contains("format 2")));
+}
+
+#[test]
+fn a_campaign_record_is_one_json_document() {
+    let triggered = Triggered {
+        when: vec![Trigger { on: TriggerOn::Event("purchase".to_owned()), condition: "properties.total > 5".to_owned() }],
+        ..Default::default()
+    };
+    let record = CampaignRecord {
+        no: CampaignNo(7),
+        id: "first".to_owned(),
+        state: State::Active,
+        revision: 2,
+        apply_revision: 0,
+        epoch: 5,
+        version: 9,
+        created_at: at("2026-11-24T08:00:00Z"),
+        updated_at: at("2026-11-24T08:00:01Z"),
+        schedule: Schedule {
+            next_at: Some(at("2026-11-25T08:00:00Z")),
+            fired: 1,
+            open: vec![OpenOccurrence { at: at("2026-11-24T08:00:00Z"), revision: 2 }],
+            ..Default::default()
+        },
+        dropped_until: None,
+        transitions: vec![Transition {
+            at: at("2026-11-24T08:00:01Z"),
+            by: "control api".to_owned(),
+            to: State::Active,
+            note: "activated".to_owned(),
+        }],
+        last_request: None,
+        draft: Draft {
+            id: "first".to_owned(),
+            audience: Audience { condition: "user.email is set".to_owned(), ..Default::default() },
+            delivery: Delivery { kind: Some(Kind::Triggered(triggered)), ..Default::default() },
+            webhook: Some(Webhook {
+                url: "https://example.com/hook".to_owned(),
+                data: vec![Row { name: "email".to_owned(), value: json!("{{ user.email }}") }],
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+    };
+    let written = serde_json::to_string_pretty(&record).expect("JSON");
+    check("campaign_record.json", &written);
+    assert_eq!(serde_json::from_str::<CampaignRecord>(&written).expect("a record"), record);
+}
+
+#[test]
+fn an_attempt_s_outcome_keeps_its_place_in_the_list() {
+    let outcomes = [
+        Outcome::Answered(Answer { status: 503, retry_after: Some("7".to_owned()), ..Default::default() }),
+        Outcome::Dns(String::new()),
+        Outcome::TimedOut(Phase::Body),
+        Outcome::Forbidden("10.0.0.1".to_owned()),
+    ];
+    let attempts = outcomes.map(|outcome| Attempt {
+        number: 1,
+        began_at: at("2026-11-24T08:00:00Z"),
+        ended_at: at("2026-11-24T08:00:01Z"),
+        outcome,
+    });
+    check("attempts.json", &serde_json::to_string(&attempts).expect("JSON"));
+}
