@@ -1,5 +1,6 @@
 //! What the scripts of the Redis store promise beyond the ports: fairness, bounds, foreign bytes, one slot, no memory, no AOF.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use campanile_core::control_word::{ControlWord, Flow};
@@ -8,9 +9,10 @@ use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
-    Add, Clock, EventCommit, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery, Settle, Settlement,
-    Store, StoreError, Users, Work,
+    Add, Clock, EndedFilter, EventCommit, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery, Settle,
+    Settlement, Store, StoreError, Users, Work,
 };
+use campanile_core::reason::Failure;
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;
@@ -460,4 +462,143 @@ async fn a_server_that_would_lose_sends_or_holds_another_layout_is_refused() {
     drop(gone);
     let error = connect(url, None).await.unwrap_err();
     assert!(error.starts_with("the store is away") && !error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_send_whose_lease_ran_out_five_times_fails_as_abandoned() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    let opened = rig.store.open_users(SHARD, &["mary".to_owned()], Some(past())).await.unwrap();
+    assert_eq!(opened[0].as_ref().unwrap().no, UserNo(1));
+    rig.add(users(1, 1..=1)).await.unwrap();
+    let mut first_claim = None;
+    for redeliveries in 0..5 {
+        let jobs = rig.store.claim(SHARD, 10).await.unwrap().jobs;
+        assert_eq!(jobs.len(), 1, "{redeliveries}");
+        let send = &jobs[0].lease.send;
+        assert_eq!((send.redeliveries, send.next_attempt()), (redeliveries, u32::from(redeliveries) + 1));
+        assert_eq!(
+            *first_claim.get_or_insert(send.first_claim_at()),
+            send.first_claim_at(),
+            "a redelivery's now"
+        );
+        assert_eq!(rig.store.reclaim(SHARD, 10).await, Ok(0), "the lease holds");
+        let _: () = rig.raw.zadd(rig.key(b"lease"), jobs[0].lease.encode().as_slice(), 1).unwrap();
+        assert_eq!(rig.store.reclaim(SHARD, 10).await, Ok(1));
+    }
+    assert!(rig.store.claim(SHARD, 10).await.unwrap().jobs.is_empty());
+    let stats = rig.store.stats(CampaignNo(1)).await.unwrap();
+    assert!(stats.contains(&(Counter::Failed(0), 1)) && stats.contains(&(Counter::Finished, 1)), "{stats:?}");
+    let page = rig.store.sends(&SendsQuery { limit: 5, ..SendsQuery::default() }).await.unwrap();
+    let row = &page.rows[0].row;
+    assert_eq!((row.ended, row.attempts), (Ended::Failed(Failure::Abandoned), 5));
+    let id = row.send_id(rig.store.layout(), SHARD);
+    assert_eq!(rig.store.send(&id).await.unwrap().rows.len(), 1);
+    assert_eq!(rig.raw.zcard::<_, usize>(rig.key(b"failed")), Ok(1));
+}
+
+#[tokio::test]
+async fn failed_sends_past_their_bound_take_their_requests_along() {
+    let mut rig = Rig::new().await;
+    rig.run_campaign(1, Flow::Running, 1, 1).await;
+    let entries = users(1, 1..=2).into_iter().map(|entry| NewEntry { data: Some(vec![1]), ..entry });
+    rig.add(entries.collect()).await.unwrap();
+    for _ in 0..2 {
+        let claimed = rig.store.claim(SHARD, 1).await.unwrap();
+        let lease = claimed.jobs[0].lease.clone();
+        let settle = Settle::Failed { reason: Failure::Final, kept: vec![9] };
+        let settlement = Settlement { lease, settle, attempted: true, row: None };
+        assert_eq!(rig.store.settle(SHARD, &[settlement]).await, Ok(vec![true]));
+        // As if it had failed more than a month ago.
+        let failed: Vec<Vec<u8>> = rig.raw.zrange(rig.key(b"failed"), 0, -1).unwrap();
+        assert_eq!(failed.len(), 1);
+        let _: () = rig.raw.zadd(rig.key(b"failed"), &failed[0], 1).unwrap();
+    }
+    for kind in [b"r:".as_slice(), b"x:"] {
+        let of = |user: u8| [P.as_bytes(), kind, &[0, 0, 0, 0, user]].concat();
+        assert_eq!((rig.raw.exists(of(1)), rig.raw.exists(of(2))), (Ok(false), Ok(true)));
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
+    let server = RedisServer::start();
+    let clock = Arc::new(StoreClock::new());
+    let store = RedisStore::connect(&server.url(), clock.clone(), [7; 19], Some(5)).await.unwrap();
+    let word = ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight: 1, epoch: 1 };
+    let begin = store.sends_after("", 100).await.unwrap();
+    assert!(begin.rows.is_empty());
+    let mut settled = 0;
+    for (n, shard) in [0, 3, 1, 0, 0, 4, 3, 3, 1, 0, 4, 4].into_iter().enumerate() {
+        let shard = Shard(shard);
+        store.set_control(shard, CampaignNo(1), word).await.unwrap();
+        let size = 1 + n as u64 * 5;
+        let entries = users(1, 1..=size);
+        let add = Add {
+            request: [n as u8; 16],
+            body: [0; 16],
+            entries,
+            counts: Vec::new(),
+            refused: Vec::new(),
+            answer: Vec::new(),
+        };
+        store.add(shard, &add).await.unwrap();
+        let claimed = store.claim(shard, 100).await.unwrap();
+        assert_eq!(claimed.jobs.len() as u64, size);
+        let settlements: Vec<_> = claimed
+            .jobs
+            .into_iter()
+            .map(|job| {
+                settled += 1;
+                let at = past() + SignedDuration::from_secs(settled);
+                let text = format!("{settled}");
+                let ended = if settled % 3 == 0 { Ended::Retrying } else { Ended::Delivered };
+                let row = Some(row(&job.lease, ended, at, &text));
+                Settlement { lease: job.lease, settle: Settle::Delivered, attempted: true, row }
+            })
+            .collect();
+        store.settle(shard, &settlements).await.unwrap();
+    }
+    for (limit, ended) in [(1_000, None), (7, None), (64, Some(EndedFilter::Retrying)), (1, None)] {
+        let mut found = Vec::new();
+        let mut query = SendsQuery { limit, ended, campaign: Some(CampaignNo(1)), ..SendsQuery::default() };
+        loop {
+            let page = store.sends(&query).await.unwrap();
+            found.extend(page.rows.into_iter().map(|row| row.row.text.parse::<i64>().unwrap()));
+            query.page = page.next;
+            if query.page.is_empty() {
+                break;
+            }
+        }
+        let expected: Vec<i64> = (1..=settled).rev().filter(|n| ended.is_none() || n % 3 == 0).collect();
+        assert_eq!(found, expected, "limit {limit}");
+    }
+    let since = SendsQuery {
+        since: Some(past() + SignedDuration::from_secs(300)),
+        limit: 900,
+        ..SendsQuery::default()
+    };
+    assert_eq!(store.sends(&since).await.unwrap().rows.len() as i64, settled - 299);
+    for limit in [3, 50, 1_000] {
+        let mut found = BTreeSet::new();
+        let (mut after, mut rows) = (begin.next.clone(), 0);
+        loop {
+            let page = store.sends_after(&after, limit).await.unwrap();
+            if page.rows.is_empty() {
+                break;
+            }
+            rows += page.rows.len();
+            found.extend(page.rows.into_iter().map(|row| row.row.text.parse::<i64>().unwrap()));
+            after = page.next;
+        }
+        assert_eq!((rows as i64, found), (settled, (1..=settled).collect()), "limit {limit}");
+    }
+    let mut foreign = SendsQuery { page: "no token".to_owned(), limit: 3, ..SendsQuery::default() };
+    assert!(matches!(store.sends(&foreign).await, Err(StoreError::Refused(_))));
+    foreign.page = begin.next.clone();
+    foreign.user = Some((Shard(2), UserNo(1)));
+    assert!(
+        matches!(store.sends(&foreign).await, Err(StoreError::Refused(_))),
+        "a token of five logs for one"
+    );
 }

@@ -96,6 +96,8 @@ fn check_everything_arrives_in_time(span_ms: u64, sends: usize, seed: u8) {
     wheel.set_now(begin);
     let ats: Vec<u64> = (0..sends).map(|_| begin + rng.random_range(0..span_ms)).collect();
     wheel.add(&ats);
+    let buckets: Vec<String> = wheel.raw.keys(format!("{P}w:*")).unwrap();
+    assert!(buckets.len() <= 400, "{} buckets", buckets.len());
     let (mut now, mut arrived, mut calls) = (begin, vec![false; sends], 0);
     loop {
         let (moved, next) = wheel.release(64);

@@ -107,21 +107,40 @@ if #leases > 0 then
 end
 
 local reply, bytes = { t, more }, 0
-local function fact(there, cmd, key, ...)
-  local value = false
-  if there then
-    value = bytes < facts_max and call(cmd, key, ...) or (bytes >= facts_max and 0)
-    bytes = bytes + (type(value) == 'string' and #value or 0)
-  end
+
+local function note(value)
   reply[#reply + 1] = value
+  bytes = bytes + (value and #value or 0)
 end
+
+local function field_of(there, key, field)
+  if there and bytes >= facts_max then
+    reply[#reply + 1] = 0
+  else
+    note(there and call('HGET', key, field))
+  end
+end
+
+local profiles
 for i = 1, #members do
   local m = members[i]
   local flags, user, field = byte(m, 19), sub(m, 20, 24), sub(m, 9, 12) .. sub(m, 25, 32)
   reply[#reply + 1] = m
   reply[#reply + 1] = member_words[i]
-  fact(true, 'GET', 'u:' .. user)
-  fact(bit.band(flags, 2) ~= 0, 'HGET', 'x:' .. user, field)
-  fact(bit.band(flags, 4) ~= 0, 'HGET', 'r:' .. user, field .. sub(m, 33, 33))
+  -- In slices: a profile may be of some MiB.
+  if i % 16 == 1 then
+    local keys = {}
+    for j = i, math.min(i + 15, #members) do
+      keys[#keys + 1] = P .. 'u:' .. sub(members[j], 20, 24)
+    end
+    profiles = bytes < facts_max and redis.call('MGET', unpack(keys))
+  end
+  if profiles then
+    note(profiles[(i - 1) % 16 + 1])
+  else
+    reply[#reply + 1] = 0
+  end
+  field_of(bit.band(flags, 2) ~= 0, 'x:' .. user, field)
+  field_of(bit.band(flags, 4) ~= 0, 'r:' .. user, field .. sub(m, 33, 33))
 end
 return reply

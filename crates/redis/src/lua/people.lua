@@ -4,8 +4,9 @@ local function people(after, last, limit, bytes_max)
   local found, bytes, n, to = {}, 0, 0, math.min(last, after + 4000)
   local at = after
   while at < to and n < limit and bytes < bytes_max do
+    -- In slices: a profile may be of some MiB.
     local keys = {}
-    for i = at + 1, math.min(to, at + math.min(limit - n, 100)) do
+    for i = at + 1, math.min(to, at + math.min(limit - n, 16)) do
       keys[#keys + 1] = P .. 'u:' .. pack('>I5', i)
     end
     local values = redis.call('MGET', unpack(keys))

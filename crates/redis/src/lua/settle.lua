@@ -29,27 +29,40 @@ if #live == 0 then
   return { t, table.concat(answers) }
 end
 
-local sums, sum_keys = {}, {}
+local sums, fields = {}, {}
 local function tally(campaign, field, by)
-  local key = campaign .. field
-  if not sums[key] then
-    sums[key] = 0
-    sum_keys[#sum_keys + 1] = key
+  local of = sums[campaign]
+  if not of then
+    of = {}
+    sums[campaign] = of
   end
-  sums[key] = sums[key] + by
+  of[field] = (of[field] or 0) + by
+end
+
+-- The counters of an action, by name: `pending.0`.
+local function of_action(action)
+  local names = fields[action]
+  if not names then
+    names = {}
+    for _, name in ipairs({ 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries' }) do
+      names[name] = name .. '.' .. action
+    end
+    fields[action] = names
+  end
+  return names
 end
 
 local gone, failed, backs = {}, {}, {}
 
-local function finish(s, campaign, action)
+local function finish(s, campaign, names)
   local lane, core = sub(s.m, 9, 17), s.core
   local user, entry = sub(core, 3, 7), campaign .. sub(core, 8, 15)
   local flags = byte(core, 2)
-  tally(campaign, 'pending.' .. action, -1)
+  tally(campaign, names.pending, -1)
   tally(campaign, 'open', -1)
   tally(campaign, 'finished', 1)
   if s.verdict == 'F' then
-    tally(campaign, 'failed.' .. action, 1)
+    tally(campaign, names.failed, 1)
     if s.kept ~= '' then
       call('HSET', 'r:' .. user, entry .. sub(core, 16, 16), s.kept)
       core = sub(core, 1, 1) .. char(bit.bor(flags, 4)) .. sub(core, 3)
@@ -58,7 +71,7 @@ local function finish(s, campaign, action)
     failed[#failed + 1] = lane .. core
     return
   end
-  tally(campaign, s.verdict == 'D' and 'delivered.' .. action or 'suppressed.' .. action .. '.' .. s.text, 1)
+  tally(campaign, s.verdict == 'D' and names.delivered or names.suppressed .. '.' .. s.text, 1)
   if bit.band(flags, 2) ~= 0 then
     call('HDEL', 'x:' .. user, entry)
   end
@@ -75,7 +88,7 @@ local function unpinned(core)
   return sub(core, 1, 1) .. char(byte(core, 2) - byte(core, 2) % 2) .. sub(core, 3, 27) .. '\0\0\0\0'
 end
 
-local function go_on(s, campaign, action)
+local function go_on(s, campaign, names)
   local lane, core = sub(s.m, 9, 17), s.core
   if s.verdict == 'R' then
     call('HSET', 'r:' .. sub(core, 3, 7), campaign .. sub(core, 8, 16), s.kept)
@@ -83,7 +96,7 @@ local function go_on(s, campaign, action)
     if byte(lane, 9) == 0 then
       lane = sub(lane, 1, 8) .. '\1'
     end
-    tally(campaign, 'retries.' .. action, 1)
+    tally(campaign, names.retries, 1)
     place(s.text .. lane .. core)
   elseif s.verdict == 'H' then
     place(s.text .. lane .. unpinned(core))
@@ -97,16 +110,16 @@ for i = 1, #live do
   local s = live[i]
   gone[i] = s.m
   s.core = sub(s.m, 18)
-  local campaign, action = sub(s.m, 9, 12), byte(s.core, 16)
+  local campaign, names = sub(s.m, 9, 12), of_action(byte(s.core, 16))
   if s.attempted then
     local attempts = math.min(255, byte(s.core, 26) + 1)
     s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
-    tally(campaign, 'attempts.' .. action, 1)
+    tally(campaign, names.attempts, 1)
   end
   if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' then
-    finish(s, campaign, action)
+    finish(s, campaign, names)
   else
-    go_on(s, campaign, action)
+    go_on(s, campaign, names)
   end
   if s.row ~= '' then
     n_rows = n_rows + 1
@@ -123,8 +136,10 @@ for i = #backs, 1, -1 do
     let_go = true
   end
 end
-for i = 1, #sum_keys do
-  count(sub(sum_keys[i], 1, 4), sub(sum_keys[i], 5), sums[sum_keys[i]])
+for campaign, of in pairs(sums) do
+  for field, by in pairs(of) do
+    count(campaign, field, by)
+  end
 end
 flush()
 if let_go then
