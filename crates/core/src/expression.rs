@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use crate::expression_check;
 use crate::expression_explain::{self, Explanation};
+use crate::expression_given::Given;
 use crate::expression_lexer::{Span, Token, lex};
-use crate::expression_match::{Given, holds};
+use crate::expression_match::holds;
 use crate::expression_parser;
 use crate::expression_survey::{self, Names};
 use crate::expression_tree::{Condition, Node};

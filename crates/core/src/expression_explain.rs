@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use crate::expression::shorten;
-use crate::expression_match::{Given, holds};
+use crate::expression_given::Given;
+use crate::expression_match::holds;
 use crate::expression_tree::{Condition, Node, Operand, Test};
 use crate::expression_value::{Exact, Seen};
 use crate::time_value::TimeValue;
@@ -168,4 +169,84 @@ fn shown(seen: Seen<'_>) -> String {
 /// Runs of white space become one space: authors break long expressions over lines.
 fn one_line(text: &str, chars_max: usize) -> String {
     shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), chars_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::expression_examples::{mary, parsed};
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let phrase = parsed(text).explain(&mary().facts()).first_false();
+        assert_eq!(phrase.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn the_first_false_condition_is_told_with_what_it_saw() {
+        check("properties.total >= 500", Some("properties.total >= 500 was false: properties.total is 12"));
+        check(
+            "user.vip and (user.age > 18 and user.nope == 1) and user.age < 0",
+            Some("user.nope == 1 was false: user.nope is missing"),
+        );
+        check(
+            "user.age < user.low or user.plan == \"free\"",
+            Some(
+                "user.age < user.low or user.plan == \"free\" was false: user.age is 41, user.low is 18, user.plan is \"pro\"",
+            ),
+        );
+        check("not user.vip", Some("not user.vip was false: user.vip is true"));
+        check("not everyone", Some("not everyone was false"));
+        check("count(\"purchase\") > 5", Some("count(\"purchase\") > 5 was false: count(\"purchase\") is 2"));
+        check(
+            "user.trial_ends_at is in_last(\"1d\")",
+            Some(
+                "user.trial_ends_at is in_last(\"1d\") was false: user.trial_ends_at is \"2026-03-03T12:00:00+01:00\", the time is 2026-02-28T23:30:00Z",
+            ),
+        );
+        check(
+            "user.leap is anniversary",
+            Some("user.leap is anniversary was false: user.leap is \"2000-02-29\", today is 2026-03-01"),
+        );
+        check(
+            "user.soon is before(\"2026-01-01\")",
+            Some(
+                "user.soon is before(\"2026-01-01\") was false: user.soon is \"soon\", which is not a point in time",
+            ),
+        );
+        check(
+            "last(\"purchase\") < ago(\"30d\")",
+            Some(
+                "last(\"purchase\") < ago(\"30d\") was false: last(\"purchase\") is 2026-02-28T23:29:00Z, ago(\"30d\") is 2026-01-29T23:30:00Z",
+            ),
+        );
+        check(
+            "user.tags is any_of([\"x\"])",
+            Some("user.tags is any_of([\"x\"]) was false: user.tags is [\"vip\",\"beta\",7]"),
+        );
+        check(
+            "user.vip\n  and   lifetime_value\n > 50",
+            Some("lifetime_value > 50 was false: lifetime_value is 42.5"),
+        );
+        check("user.vip", None);
+    }
+
+    #[test]
+    fn long_texts_and_values_are_cut() {
+        let mut example = mary();
+        example.profile.attributes.insert("long".to_owned(), "ä".repeat(10_000).into());
+        let text = format!("user.long in [{}\"x\"]", "\"abcdefgh\", ".repeat(500));
+        let phrase = parsed(&text).explain(&example.facts()).first_false().unwrap();
+        assert!(phrase.chars().count() < 300, "{phrase}");
+        assert!(phrase.contains("… was false: user.long is \"ää") && phrase.ends_with("ä…\""), "{phrase}");
+    }
+
+    #[test]
+    fn every_part_is_explained_also_past_the_first_false_one() {
+        let explanation = parsed("user.nope == 1 and (user.vip or user.digest)").explain(&mary().facts());
+        assert!(!explanation.result);
+        let parts: Vec<(&str, bool)> =
+            explanation.parts.iter().map(|part| (part.text.as_str(), part.result)).collect();
+        assert_eq!(parts, [("user.nope == 1", false), ("user.vip or user.digest", true)]);
+        assert_eq!(explanation.parts[1].parts[1].seen[0].value, "false");
+    }
 }

@@ -315,7 +315,8 @@ impl<'t> Parser<'t> {
     fn steps(&mut self) -> Result<Vec<Step>, Stop> {
         let mut steps = Vec::new();
         loop {
-            if steps.len() > limits::JSON_DEPTH_MAX {
+            let goes_on = matches!(self.peek(), Token::Symbol("." | "["));
+            if goes_on && steps.len() == limits::JSON_DEPTH_MAX {
                 return Err(self.fault(format!("a path has at most {} parts", limits::JSON_DEPTH_MAX)));
             }
             if self.take_symbol(".") {
@@ -385,4 +386,82 @@ fn leftover(token: &Token) -> String {
         _ => return format!("expected and, or, or the end but found {word}"),
     };
     format!("{word} is not an operator: write {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::expression::{Expression, Scope};
+    use crate::expression_examples::{check_refused, parsed};
+    use crate::limits;
+
+    #[test]
+    fn wrong_syntax_says_what_was_expected() {
+        check_refused("", 1, "write everyone");
+        check_refused("  \n", 1, "write everyone");
+        check_refused("user.x ==", 10, "expected a condition or value but found the end");
+        check_refused("(user.x == 1", 13, "expected ) but found the end");
+        check_refused("user.x == 1)", 12, "expected and, or, or the end but found )");
+        check_refused("user.x == 1 user.y == 2", 13, "expected and, or, or the end but found user");
+        check_refused("user.x == and", 11, "found and");
+        check_refused("user. == 1", 7, "expected a name after the dot");
+        check_refused("user.x[y] == 1", 8, "expected a name in quotes or a position");
+        check_refused("user.x[-1] == 1", 8, "not a position");
+        check_refused("user.x[1.5] == 1", 8, "not a position");
+        check_refused("user.x.0 == 1", 8, "positions [0]");
+        check_refused("user.x[0 == 1", 10, "expected ]");
+        check_refused("user.x in [1 2]", 14, "expected , or ]");
+        check_refused("user.x in [1, 2", 16, "expected , or ]");
+        check_refused("user.x is", 10, "expected a test");
+        check_refused("user.x is \"set\"", 11, "expected a test");
+        check_refused("user.x is between(1, 2", 23, "expected , or )");
+        check_refused("user.x == 1 and", 16, "the end");
+        check_refused("é == ü and and", 12, "found and");
+    }
+
+    #[test]
+    fn chains_and_slips_are_refused_with_what_to_write() {
+        check_refused("1 < user.x < 5", 12, "not chained: write a < b and b < c");
+        check_refused("user.x == user.y == 1", 18, "not chained");
+        check_refused("user.x in [1] in [2]", 15, "not chained");
+        check_refused("user.x is set is set", 15, "not chained");
+        check_refused("user.x == 1 AND user.y", 13, "small letters: and");
+        check_refused("NOT user.x", 1, "small letters: not");
+        check_refused("user.x contains \"a\"", 8, "write is containing");
+        check_refused("user.x LIKE \"a\"", 8, "write is matching");
+        check_refused("user.x if user.y", 8, "not part of an expression");
+        check_refused("user.x is containing \"a\"", 22, "found \"a\"");
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_never_overflows_the_stack() {
+        let most = limits::EXPRESSION_DEPTH_MAX;
+        let nested =
+            |open: &str, close: &str, n: usize| format!("{}user.x{}", open.repeat(n), close.repeat(n));
+        // Half of what a thread usually has.
+        let shallow = std::thread::Builder::new().stack_size(1024 * 1024).spawn(move || {
+            parsed(&nested("(", ")", most));
+            parsed(&nested("not ", "", most));
+            check_refused(&nested("(", ")", most + 1), most + 2, "deeper than 64 levels");
+            check_refused(&nested("not ", "", most + 1), most * 4 + 5, "deeper than 64 levels");
+            for (open, close) in
+                [("(", ")"), ("not ", ""), ("not (", ")"), ("[", "]"), ("count(", ")"), ("x is y(", ")")]
+            {
+                for n in [2_000, 10_000, 100_000] {
+                    assert!(Expression::parse(&nested(open, close, n), Scope::Trigger).is_err());
+                    assert!(Expression::parse(&open.repeat(n), Scope::Trigger).is_err());
+                }
+            }
+        });
+        shallow.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        let most = limits::EXPRESSION_BYTES_MAX;
+        check_refused(&format!("user.x == \"{}\"", "x".repeat(most)), 1, "at most 16384 bytes");
+        check_refused(&format!("user{}", ".x".repeat(18)), 37, "at most 16 parts");
+        parsed(&format!("user{} == 1", ".x".repeat(16)));
+        let wide = vec!["user.x"; 1_500].join(" or ");
+        assert!(parsed(&wide).explain(&crate::expression_examples::mary().facts()).parts.len() == 1_500);
+    }
 }

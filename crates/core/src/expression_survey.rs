@@ -207,3 +207,106 @@ fn same(a: &Operand, b: &Operand) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::expression_examples::parsed;
+
+    #[track_caller]
+    fn check_warned(text: &str, expected: &[(usize, &str)]) {
+        let warnings = parsed(text).warnings();
+        let fits = warnings.len() == expected.len()
+            && warnings
+                .iter()
+                .zip(expected)
+                .all(|(w, (column, part))| w.column == *column && w.text.contains(part));
+        assert!(fits, "{text} warned {warnings:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn a_negation_that_a_missing_value_turns_is_warned_of() {
+        let also_true = "also true where user.x is missing";
+        let false_where = "false where user.x is missing";
+        check_warned("not (user.x == 1)", &[(1, also_true)]);
+        check_warned(
+            "user.y == 1 and not (user.x == 1 or user.x in [2])",
+            &[(17, also_true), (17, also_true)],
+        );
+        check_warned("not user.x is containing(\"a\")", &[(1, also_true)]);
+        check_warned("not (user.x != 1)", &[(1, also_true)]);
+        check_warned("not (last(\"a\") < ago(\"1d\"))", &[(1, "also true where last(\"a\") is missing")]);
+        check_warned("user.x != 1", &[(1, false_where)]);
+        check_warned("user.x not in [1]", &[(1, false_where)]);
+        check_warned("user.x is not matching(\"a\")", &[(1, false_where)]);
+        check_warned("not (not (user.x != 1))", &[(11, false_where)]);
+        check_warned("user.y is set and user.x != 1", &[(19, false_where)]);
+    }
+
+    #[test]
+    fn who_has_thought_of_the_missing_value_is_not_warned() {
+        for text in [
+            "user.x == 1",
+            "user.x is not set",
+            "not user.x",
+            "not (user.x is set)",
+            "not (user.x is empty)",
+            "not (not (user.x == 1))",
+            "user.x is set and not (user.x == 1)",
+            "user.x is set and user.x != 1",
+            "user.x is not empty and user[\"x\"] != 1",
+            "user.x is not set or user.x != 1",
+            "user.x != 1 or user.x is empty",
+            "not (count(\"a\") == 1)",
+            "user_id not in [\"a\"]",
+            "not (bucket(\"\") in range(0, 5))",
+        ] {
+            check_warned(text, &[]);
+        }
+    }
+
+    #[test]
+    fn likely_slips_are_warned_of() {
+        check_warned("user.vip and user.id == \"a\"", &[(14, "user_id")]);
+        check_warned("user.x > \"2026-01-01\"", &[(1, "is before(...)")]);
+        check_warned("user.x == \"2026-01-01\"", &[]);
+        check_warned("last(\"a\") > \"2026-01-01\"", &[]);
+    }
+
+    #[test]
+    fn an_expression_names_what_it_looks_at() {
+        let text = "user.a.b == 1 and user[\"c d\"] in user.e and properties.t[0] > values.v and count(\"x\") > 0 or \
+                    not (last(\"y\") is between(first(\"z\"), ago(\"1d\")))";
+        let names = parsed(text).names();
+        let list =
+            |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
+        assert_eq!(list(&names.attributes), "a,c d,e");
+        assert_eq!(list(&names.properties), "t");
+        assert_eq!(list(&names.values), "v");
+        assert_eq!(list(&names.events), "x,y,z");
+        assert!(names.time);
+        assert!(!parsed("user.x is before(\"2026-01-01\")").names().time);
+        assert!(parsed("user.x is anniversary").names().time);
+        assert_eq!(parsed("everyone").names(), Default::default());
+    }
+
+    #[test]
+    fn a_bounded_set_of_ids_is_found() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let expression = parsed(text);
+            let ids = expression.id_list().map(|ids| ids.into_iter().collect::<Vec<_>>());
+            assert_eq!(ids.as_deref(), expected, "{text}");
+        };
+        check("user_id in [\"b\", \"a\", \"b\"]", Some(&["a", "b"]));
+        check("user_id == \"a\"", Some(&["a"]));
+        check("\"a\" == user_id and user.vip", Some(&["a"]));
+        check("user_id in [\"a\", \"b\"] and user_id in [\"b\", \"c\"]", Some(&["b"]));
+        check("user_id in [\"a\"] or user_id == \"b\"", Some(&["a", "b"]));
+        check("user_id in []", Some(&[]));
+        check("user_id in [\"a\"] or user.vip", None);
+        check("not (user_id in [\"a\"])", None);
+        check("user_id not in [\"a\"]", None);
+        check("user_id != \"a\"", None);
+        check("user_id > \"a\"", None);
+        check("everyone", None);
+    }
+}

@@ -255,3 +255,38 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression_examples::parsed;
+
+    #[test]
+    fn the_tree_is_shown_as_json() {
+        let text = "user.plan in [\"pro\", 1] and not (count(\"a\") >= 2 or properties.items[0].sku is set) and user.vip";
+        let expected = json!({"and": [
+            {"in": [{"path": ["user", "plan"]}, ["pro", 1]]},
+            {"not": {"or": [
+                {">=": [{"count": "a"}, 2]},
+                {"is set": [{"path": ["properties", "items", 0, "sku"]}]},
+            ]}},
+            {"true": {"path": ["user", "vip"]}},
+        ]});
+        assert_eq!(parsed(text).tree(), expected);
+        let text = "last(\"a\") < ago(\"90s\") or user.x is not between(\"2026-01-01\", 5) or bucket(\"s\") not in range(9)";
+        let expected = json!({"or": [
+            {"<": [{"last": "a"}, {"ago": "1m30s"}]},
+            {"is not between": [{"path": ["user", "x"]}, {"time": "2026-01-01"}, {"time": "1970-01-01T00:00:05Z"}]},
+            {"not in": [{"bucket": "s"}, {"range": [0, 9]}]},
+        ]});
+        assert_eq!(parsed(text).tree(), expected);
+        assert_eq!(parsed("everyone").tree(), json!({"everyone": true}));
+        assert_eq!(
+            parsed("user.x is matching(\"a+\") or user.y is in_last(\"1w\")").tree(),
+            json!({"or": [
+                {"is matching": [{"path": ["user", "x"]}, "a+"]},
+                {"is in_last": [{"path": ["user", "y"]}, "1w"]},
+            ]})
+        );
+    }
+}

@@ -27,6 +27,7 @@ mod expression_check;
 #[cfg(test)]
 mod expression_examples;
 pub mod expression_explain;
+mod expression_given;
 #[cfg(test)]
 mod expression_laws;
 mod expression_lexer;
@@ -72,6 +73,7 @@ mod template_missing_tests;
 #[cfg(test)]
 mod template_tests;
 mod template_value;
+pub mod kept;
 pub mod webhook;
 mod webhook_body;
 mod webhook_check;
