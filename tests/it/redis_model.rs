@@ -353,8 +353,7 @@ fn row(lease: &Lease, ended: Ended) -> LogRow {
     }
 }
 
-async fn check_seed(seed: u8) {
-    let server = RedisServer::start();
+async fn check_seed(server: RedisServer, seed: u8) {
     let mut model = Model::new(&server, seed).await;
     for step in 0..1_000 {
         model.step().await;
@@ -367,15 +366,20 @@ async fn check_seed(seed: u8) {
 
 #[tokio::test]
 async fn no_send_is_lost_doubled_or_ended_twice_seed_1() {
-    check_seed(1).await;
+    check_seed(RedisServer::start(), 1).await;
 }
 
 #[tokio::test]
 async fn no_send_is_lost_doubled_or_ended_twice_seed_2() {
-    check_seed(2).await;
+    check_seed(RedisServer::start(), 2).await;
 }
 
 #[tokio::test]
 async fn no_send_is_lost_doubled_or_ended_twice_seed_3() {
-    check_seed(3).await;
+    check_seed(RedisServer::start(), 3).await;
+}
+
+#[tokio::test]
+async fn every_script_stays_in_one_slot() {
+    check_seed(RedisServer::start_cluster(), 4).await;
 }

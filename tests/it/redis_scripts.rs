@@ -1,137 +1,26 @@
-//! What the scripts of the Redis store promise beyond the ports: fairness, bounds, foreign bytes, one slot, no memory, no AOF.
+//! What the scripts of the Redis store promise beyond the ports: fairness, bounds, wake-ups, the log over shards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::{ControlWord, Flow};
-use campanile_core::counter::{Count, Counter};
-use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
-use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::counter::Counter;
+use campanile_core::draft::Draft;
+use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
-    Add, Clock, EndedFilter, EventCommit, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery, Settle,
-    Settlement, Store, StoreError, Users, Work,
+    Add, Campaigns, Changed, Clock, EndedFilter, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery,
+    Settle, Settlement, Store, StoreError, Users, Work,
 };
 use campanile_core::reason::Failure;
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;
-use jiff::{SignedDuration, Timestamp};
-use redis::{Commands, Connection};
+use jiff::SignedDuration;
+use redis::Commands;
 
-const SHARD: Shard = Shard(0);
-/// The tag of the only shard of a store of one.
-const P: &str = "{s0}:";
-
-struct Rig {
-    server: RedisServer,
-    store: RedisStore,
-    clock: Arc<StoreClock>,
-    raw: Connection,
-    requests: u8,
-}
-
-impl Rig {
-    async fn new() -> Rig {
-        Rig::on(RedisServer::start()).await
-    }
-
-    async fn on(server: RedisServer) -> Rig {
-        let clock = Arc::new(StoreClock::new());
-        let store = RedisStore::connect(&server.url(), clock.clone(), [7; 19], Some(1)).await.unwrap();
-        let raw = server.connection();
-        Rig { server, store, clock, raw, requests: 0 }
-    }
-
-    async fn run_campaign(&self, campaign: u32, flow: Flow, weight: u8, epoch: u64) {
-        let word = ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch };
-        self.store.set_control(SHARD, CampaignNo(campaign), word).await.unwrap();
-    }
-
-    async fn add(&mut self, entries: Vec<NewEntry>) -> Result<(), StoreError> {
-        self.requests += 1;
-        let counts = entries
-            .iter()
-            .flat_map(|entry| {
-                let campaign = entry.due.lane.campaign;
-                [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)]
-                    .map(|counter| Count { campaign, counter, by: 1 })
-            })
-            .collect();
-        let add = Add {
-            request: [self.requests; 16],
-            body: [0; 16],
-            entries,
-            counts,
-            refused: Vec::new(),
-            answer: Vec::new(),
-        };
-        self.store.add(SHARD, &add).await.map(|_| ())
-    }
-
-    fn key(&self, suffix: &[u8]) -> Vec<u8> {
-        [P.as_bytes(), suffix].concat()
-    }
-
-    fn bad(&mut self) -> Vec<Vec<u8>> {
-        let key = self.key(b"bad");
-        self.raw.lrange(key, 0, -1).unwrap()
-    }
-}
-
-fn lane(campaign: u32) -> Lane {
-    Lane { campaign: CampaignNo(campaign), destination: DestinationNo(1), class: Class::First }
-}
-
-fn entry(campaign: u32, user: u64, at: Timestamp) -> NewEntry {
-    let send = DueSend {
-        pinned: false,
-        has_data: false,
-        has_request: false,
-        skip: Skip::default(),
-        kind: EntryKind::Request,
-        user: UserNo(user),
-        key: user,
-        action: 0,
-        due_at: at,
-        revision: 1,
-        attempts: 0,
-        redeliveries: 0,
-        first_claim_after_ms: 0,
-    };
-    NewEntry { due: DueEntry { at, lane: lane(campaign), send }, data: None }
-}
-
-fn past() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
-}
-
-fn users(campaign: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEntry> {
-    numbers.map(|user| entry(campaign, user, past())).collect()
-}
-
-fn row(settled: &campanile_core::due_send::Lease, ended: Ended, at: Timestamp, text: &str) -> LogRow {
-    LogRow {
-        ended,
-        campaign: settled.lane.campaign,
-        user: settled.send.user,
-        user_hash: [1, 2, 3],
-        key: settled.send.key,
-        action: settled.send.action,
-        due_at: settled.send.due_at,
-        at,
-        revision: 1,
-        attempts: 1,
-        status: 200,
-        took_ms: 5,
-        text: text.to_owned(),
-    }
-}
-
-fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
-    let row = Some(row(&lease, Ended::Delivered, at, ""));
-    Settlement { lease, settle: Settle::Delivered, attempted: true, row }
-}
+use crate::redis_rig::{P, Rig, SHARD, delivered, entry, past, row, users};
 
 #[tokio::test]
 async fn lanes_are_served_by_weight_and_none_starves() {
@@ -238,124 +127,6 @@ async fn facts_that_do_not_fit_into_one_reply_come_all_the_same() {
 }
 
 #[tokio::test]
-async fn foreign_bytes_are_put_aside_and_passed_over() {
-    let mut rig = Rig::new().await;
-    rig.run_campaign(1, Flow::Running, 1, 1).await;
-    rig.add(users(1, 1..=2)).await.unwrap();
-    let mut queue = rig.key(b"q:");
-    queue.extend(lane(1).encode());
-    let _: () = rig.raw.lpush(&queue, b"junk in a lane").unwrap();
-    let _: () = rig.raw.zadd(rig.key(b"ring"), "junk", 0).unwrap();
-    let _: () = rig.raw.zadd(rig.key(b"soon"), "junk soon", 5).unwrap();
-    let _: () = rig.raw.zadd(rig.key(b"wheel"), "9s:1", 5).unwrap();
-    let _: () = rig.raw.rpush(rig.key(b"w:9s:1"), "junk in the wheel").unwrap();
-    let _: () = rig.raw.zadd(rig.key(b"lease"), "junk leased", 5).unwrap();
-    let _: () = rig.raw.hset(rig.key(b"ctl"), 9u32.to_be_bytes().as_slice(), "junk word").unwrap();
-    rig.add(users(9, 1..=1)).await.unwrap();
-    rig.store.release(SHARD, 100).await.unwrap();
-    assert_eq!(rig.store.reclaim(SHARD, 100).await, Ok(0));
-    let claimed = rig.store.claim(SHARD, 10).await.unwrap();
-    assert_eq!(claimed.jobs.len(), 2);
-    assert!(!claimed.more);
-    assert_eq!(rig.store.control(SHARD, &[CampaignNo(9), CampaignNo(1)]).await.unwrap()[0], None);
-    let mut places: Vec<String> = rig
-        .bad()
-        .iter()
-        .map(|bytes| String::from_utf8_lossy(bytes.split(|b| *b == 0).next_back().unwrap()).into_owned())
-        .collect();
-    places.sort();
-    assert_eq!(
-        places,
-        ["junk", "junk in a lane", "junk in the wheel", "junk leased", "junk soon", "junk word"]
-    );
-}
-
-#[tokio::test]
-async fn a_key_of_a_foreign_type_is_put_aside() {
-    let mut rig = Rig::new().await;
-    rig.run_campaign(1, Flow::Running, 1, 1).await;
-    let queue: Vec<u8> = [b"q:".as_slice(), &lane(1).encode()].concat();
-    let counters: Vec<u8> = [b"c:".as_slice(), &1u32.to_be_bytes()].concat();
-    let names = [
-        queue.as_slice(),
-        &counters,
-        b"ring",
-        b"held",
-        b"soon",
-        b"wheel",
-        b"lease",
-        b"vt",
-        b"log",
-        b"ev",
-        b"bad",
-    ];
-    for name in names {
-        let key = rig.key(name);
-        let _: () = redis::cmd("PFADD").arg(&key).arg("x").query(&mut rig.raw).unwrap();
-        if name != b"vt" {
-            let _: () = rig.raw.del(&key).unwrap();
-            let _: () = if name == b"ring" {
-                rig.raw.set(&key, "x").unwrap()
-            } else {
-                rig.raw.sadd(&key, "x").unwrap()
-            };
-        }
-    }
-    let now = rig.clock.now();
-    rig.add(vec![entry(1, 1, past()), entry(1, 2, now + SignedDuration::from_secs(9))]).await.unwrap();
-    rig.store.release(SHARD, 10).await.unwrap();
-    let claimed = rig.store.claim(SHARD, 10).await.unwrap();
-    assert_eq!(claimed.jobs.len(), 1);
-    rig.store.reclaim(SHARD, 10).await.unwrap();
-    let settled: Vec<_> = claimed.jobs.into_iter().map(|job| delivered(job.lease, now)).collect();
-    assert_eq!(rig.store.settle(SHARD, &settled).await, Ok(vec![true]));
-    assert_eq!(
-        rig.store.sends(&SendsQuery { limit: 5, ..SendsQuery::default() }).await.unwrap().rows.len(),
-        1
-    );
-    assert!(rig.store.stats(CampaignNo(1)).await.unwrap().contains(&(Counter::Delivered(0), 1)));
-    let event = NewEvent { user_id: "mary".into(), id_hash: 1, accepted_at: now, bytes: vec![1] };
-    assert_eq!(rig.store.accept_events(SHARD, &[event]).await, Ok(vec![true]));
-    let aside: Vec<Vec<u8>> = rig.raw.keys(rig.key(b"bad:*")).unwrap();
-    assert!(aside.len() >= 8, "{}", aside.len());
-}
-
-#[tokio::test]
-async fn a_foreign_profile_or_event_stops_only_itself() {
-    let mut rig = Rig::new().await;
-    let now = rig.clock.now();
-    let event = |user: &str, id: u64| NewEvent {
-        user_id: user.into(),
-        id_hash: id,
-        accepted_at: now,
-        bytes: vec![9],
-    };
-    rig.store.accept_events(SHARD, &[event("ann", 1), event("bob", 2)]).await.unwrap();
-    let _: () = rig.raw.lpush(rig.key(b"ev"), "short").unwrap();
-    let _: () = rig.raw.set(rig.key(b"u:\0\0\0\0\x01"), "junk of a profile").unwrap();
-    let page = rig.store.read_events(SHARD, 10).await.unwrap();
-    assert_eq!(page.events.len(), 3);
-    assert_eq!(page.users.iter().map(|user| user.profile.id.as_str()).collect::<Vec<_>>(), ["bob"]);
-    let commit = EventCommit {
-        head: page.head,
-        control: page.control,
-        read: 3,
-        foreign: vec![0],
-        ..EventCommit::default()
-    };
-    assert_eq!(rig.store.commit_events(SHARD, &commit).await, Ok(true));
-    assert_eq!(rig.bad(), [b"ev\0short".to_vec(), b"u:1\0junk of a profile".to_vec()]);
-    assert!(matches!(
-        rig.store.open_users(SHARD, &["ann".to_owned()], None).await,
-        Err(StoreError::Foreign { place, .. }) if place == "user 1 of shard 0"
-    ));
-    assert_eq!(
-        rig.store.load_users(SHARD, &[UserNo(1), UserNo(2)]).await.unwrap().iter().flatten().count(),
-        1
-    );
-}
-
-#[tokio::test]
 async fn the_log_keeps_a_bounded_number_of_rows() {
     let mut rig = Rig::new().await;
     rig.run_campaign(1, Flow::Running, 1, 1).await;
@@ -372,27 +143,6 @@ async fn the_log_keeps_a_bounded_number_of_rows() {
     let page = rig.store.sends(&SendsQuery { limit: 100, ..SendsQuery::default() }).await.unwrap();
     assert_eq!(page.rows.len(), 20, "the oldest entry of ten rows is gone");
     assert_eq!(rig.raw.get::<_, u64>(rig.key(b"logrows")), Ok(100_000));
-}
-
-#[tokio::test]
-async fn without_memory_nothing_comes_in_and_what_is_in_goes_out() {
-    let mut rig = Rig::new().await;
-    rig.run_campaign(1, Flow::Running, 1, 1).await;
-    rig.add(users(1, 1..=20)).await.unwrap();
-    let _: () = redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).query(&mut rig.raw).unwrap();
-    assert!(matches!(rig.add(users(1, 21..=22)).await, Err(StoreError::Full(_))));
-    let now = rig.clock.now();
-    let event = NewEvent { user_id: "mary".into(), id_hash: 1, accepted_at: now, bytes: vec![1] };
-    assert!(matches!(rig.store.accept_events(SHARD, &[event]).await, Err(StoreError::Full(_))));
-    rig.run_campaign(1, Flow::Held, 1, 2).await;
-    rig.run_campaign(1, Flow::Running, 1, 3).await;
-    rig.store.release(SHARD, 10).await.unwrap();
-    let claimed = rig.store.claim(SHARD, 64).await.unwrap();
-    assert_eq!(claimed.jobs.len(), 20);
-    rig.store.reclaim(SHARD, 10).await.unwrap();
-    let settled: Vec<_> = claimed.jobs.into_iter().map(|job| delivered(job.lease, claimed.at)).collect();
-    assert_eq!(rig.store.settle(SHARD, &settled).await, Ok(vec![true; 20]));
-    assert!(rig.store.stats(CampaignNo(1)).await.unwrap().contains(&(Counter::Delivered(0), 20)));
 }
 
 #[tokio::test]
@@ -415,53 +165,6 @@ async fn wake_ups_say_what_there_is_to_do() {
     rig.store.claim(SHARD, 3).await.unwrap();
     rig.run_campaign(1, Flow::Running, 1, 3).await;
     rig.store.woken(Work::Send, send).await;
-}
-
-#[tokio::test]
-async fn a_server_that_forgot_its_scripts_or_died_is_served_again() {
-    let mut rig = Rig::on(RedisServer::start_with(&[("appendonly", "yes"), ("appendfsync", "always")])).await;
-    rig.run_campaign(1, Flow::Running, 1, 1).await;
-    rig.add(users(1, 1..=3)).await.unwrap();
-    let _: () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut rig.raw).unwrap();
-    assert_eq!(rig.store.claim(SHARD, 1).await.unwrap().jobs.len(), 1);
-    let seen = rig.store.woken(Work::Send, 0).await;
-    rig.server.crash_and_start_again();
-    rig.store.woken(Work::Send, seen).await;
-    let claimed = loop {
-        match rig.store.claim(SHARD, 10).await {
-            Ok(claimed) => break claimed,
-            Err(StoreError::Away(_)) => {}
-            Err(other) => panic!("{other}"),
-        }
-    };
-    assert_eq!(claimed.jobs.len(), 2, "the third is leased");
-}
-
-#[tokio::test]
-async fn a_server_that_would_lose_sends_or_holds_another_layout_is_refused() {
-    let connect = |url: String, shards| async move {
-        match RedisStore::connect(&url, Arc::new(StoreClock::new()), [1; 19], shards).await {
-            Ok(store) => Ok(store.layout().clone()),
-            Err(e) => Err(e.to_string()),
-        }
-    };
-    let evicting = RedisServer::start_with(&[("maxmemory-policy", "allkeys-lru")]);
-    assert!(connect(evicting.url(), None).await.unwrap_err().contains("maxmemory-policy allkeys-lru"));
-    let server = RedisServer::start();
-    let (a, b) = tokio::join!(connect(server.url(), Some(4)), connect(server.url(), None));
-    let first = a.or(b).unwrap();
-    let error = connect(server.url(), Some(first.shards + 1)).await.unwrap_err();
-    assert!(error.contains("first started with"), "{error}");
-    assert_eq!(connect(server.url(), None).await, Ok(first));
-    assert!(connect(server.url(), Some(0)).await.unwrap_err().contains("0 shards, expected 1 to"));
-    assert!(
-        connect("redis://:secret@[".to_owned(), None).await.unwrap_err().starts_with("the store refused")
-    );
-    let gone = RedisServer::start();
-    let url = gone.url().replace("//", "//:secret@");
-    drop(gone);
-    let error = connect(url, None).await.unwrap_err();
-    assert!(error.starts_with("the store is away") && !error.contains("secret"), "{error}");
 }
 
 #[tokio::test]
@@ -600,5 +303,72 @@ async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
     assert!(
         matches!(store.sends(&foreign).await, Err(StoreError::Refused(_))),
         "a token of five logs for one"
+    );
+}
+
+fn record(id: &str) -> CampaignRecord {
+    CampaignRecord {
+        no: CampaignNo(0),
+        id: id.to_owned(),
+        state: State::Draft,
+        revision: 1,
+        apply_revision: 0,
+        epoch: 0,
+        version: 0,
+        created_at: past(),
+        updated_at: past(),
+        schedule: Default::default(),
+        dropped_until: None,
+        transitions: Vec::new(),
+        last_request: None,
+        draft: Draft { id: id.to_owned(), ..Draft::default() },
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_stopped_half_way_is_gone_on_with() {
+    let mut rig = Rig::new().await;
+    let first = rig.store.create(record("first")).await.unwrap().unwrap();
+    // Its process died after it had taken the name.
+    let _: () = rig.raw.hset("cp:names", "c:second", 7).unwrap();
+    let _: () = rig.raw.zadd("{cp:names}:ids", "second", 0).unwrap();
+    assert_eq!(rig.store.campaign("second").await, Ok(None));
+    assert_eq!(rig.store.list_campaigns("", 1).await.unwrap(), [first.clone()]);
+    assert_eq!(rig.store.list_campaigns("first", 5).await.unwrap(), []);
+    let second = rig.store.create(record("second")).await.unwrap().unwrap();
+    assert_eq!((second.no, second.version), (CampaignNo(7), 1));
+    assert_eq!(rig.store.list_campaigns("", 5).await.unwrap(), [first, second]);
+}
+
+#[tokio::test]
+async fn of_many_who_take_an_id_at_once_one_gets_it() {
+    let rig = Rig::new().await;
+    let create = || rig.store.create(record("wanted"));
+    let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
+    assert_eq!([a, b, c, d].iter().filter(|created| created.as_ref().unwrap().is_some()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_change_whose_writer_died_is_heard_of_all_the_same() {
+    let mut rig = Rig::new().await;
+    let first = rig.store.create(record("first")).await.unwrap().unwrap();
+    let cursor = rig.store.changes("").await.unwrap().cursor;
+    let nothing = rig.store.changes(&cursor).await.unwrap();
+    assert_eq!((&nothing.campaigns, &nothing.cursor), (&Changed::These(Vec::new()), &cursor));
+    // Begun and neither written nor reported.
+    let name = format!("{}:99", first.no.0);
+    let _: () = rig.raw.zadd("{cp:changes}:open", &name, 9_999_999_999_999u64).unwrap();
+    for _ in 0..2 {
+        let open = rig.store.changes(&cursor).await.unwrap();
+        assert_eq!(open.campaigns, Changed::These(vec![first.no]));
+    }
+    let _: () = rig.raw.zadd("{cp:changes}:open", &name, 1).unwrap();
+    let reported = rig.store.changes(&cursor).await.unwrap();
+    assert_eq!(reported.campaigns, Changed::These(vec![first.no]));
+    assert_eq!(rig.store.changes(&reported.cursor).await.unwrap().campaigns, Changed::These(Vec::new()));
+    assert_eq!(
+        rig.store.changes("9999.0").await.unwrap().campaigns,
+        Changed::All,
+        "the store went back in time"
     );
 }

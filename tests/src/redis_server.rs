@@ -44,6 +44,25 @@ impl RedisServer {
         panic!("redis-server did not start in {STARTS_MAX} tries: {}", log_text(directory.path()));
     }
 
+    /// A cluster of one node: whatever a script touches must lie in one slot.
+    pub fn start_cluster() -> RedisServer {
+        let server = RedisServer::start_with(&[("cluster-enabled", "yes")]);
+        let mut connection = server.connection();
+        let mut cluster = |arguments: &[&str]| -> String {
+            let answer: String =
+                redis::cmd("CLUSTER").arg(arguments).query(&mut connection).expect("an answer about the cluster");
+            answer
+        };
+        cluster(&["ADDSLOTSRANGE", "0", "16383"]);
+        for _ in 0..LOOKS_MAX {
+            if cluster(&["INFO"]).contains("cluster_state:ok") {
+                return server;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        panic!("the cluster of one node is not ready: {}", log_text(server.directory.path()));
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }

@@ -234,7 +234,7 @@ impl RedisStore {
         };
         let mut rows: Vec<RefusedRow> = self.shards.each(read).await?.into_iter().flatten().collect();
         // Stable: those of one shard and instant stay in the order they were kept in.
-        rows.sort_by(|a, b| b.at.cmp(&a.at));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.at));
         rows.truncate(limit);
         Ok(rows)
     }
