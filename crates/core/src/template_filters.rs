@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::civil::Time;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
-use minijinja::value::{Kwargs, Rest, Value, ValueKind};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, Output, State, UndefinedBehavior};
 use sha2::{Digest, Sha256};
 
@@ -223,13 +223,8 @@ fn compared(state: &mut State<'_, '_>, test: &str, left: &Value, right: &Value) 
 }
 
 fn add_filters(engine: &mut Environment<'static>, place: Place) {
-    for name in ["default", "d"] {
-        engine.add_filter(name, |value: &Value, rest: Rest<Value>| {
-            let or_false = rest.get(1).is_some_and(Value::is_true);
-            let keep = !is_missing(value) && (!or_false || value.is_true());
-            if keep { value.clone() } else { rest.first().cloned().unwrap_or_else(|| Value::from("")) }
-        });
-    }
+    engine.add_filter("default", default);
+    engine.add_filter("d", default);
     engine.add_filter("__shallow", shallow);
     engine.add_filter("string", print);
     engine.add_filter("tojson", |value: &Value| template_value::json(value).map(|json| json.to_string()));
@@ -264,6 +259,24 @@ fn add_filters(engine: &mut Environment<'static>, place: Place) {
             engine.remove_filter(filter);
         }
     }
+}
+
+/// `value`, or the first argument where it is missing; with `true` behind it, also where it is false or empty.
+fn default(value: &Value, arguments: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let mut arguments: Vec<Value> = arguments.0.into_iter().map(ValueOrKwargs::into_value).collect();
+    let named = match arguments.last() {
+        Some(last) if last.is_kwargs() => Kwargs::try_from(arguments.pop().unwrap_or_default())?,
+        _ => Kwargs::from_iter(std::iter::empty::<(&str, Value)>()),
+    };
+    let flag: Option<bool> = named.get("boolean")?;
+    let other: Option<Value> =
+        if named.has("default_value") { Some(named.get("default_value")?) } else { None };
+    named.assert_all_used()?;
+    let or_false = flag.unwrap_or_else(|| arguments.get(1).is_some_and(Value::is_true));
+    if !is_missing(value) && (!or_false || value.is_true()) {
+        return Ok(value.clone());
+    }
+    Ok(arguments.into_iter().next().or(other).unwrap_or_else(|| Value::from("")))
 }
 
 /// What a name may keep: values nested beyond any JSON would overflow a stack when they are dropped.

@@ -156,6 +156,31 @@ fn blocks_of_jinja_work() {
 }
 
 #[test]
+fn what_people_write_in_jinja_works() {
+    check("{% for t in user.tags %}{{ loop.cycle('x', 'y') }}{{ t }}{% endfor %}", "xbya");
+    check("{{ user.tags | map('upper') | join('+') }}", "B+A");
+    check("{{ user.x | default('x', boolean=true) }}{{ user.empty | default('y', boolean=true) }}", "xy");
+    check("{{ 'Dear %s' | format(user.name) }}.", "Dear Mary.");
+    check(
+        "{{ range(3) | list }} {{ dict(a=1) | tojson }} {{ [3, 1, 2] | sort | first }}",
+        "[0,1,2] {\"a\":1} 1",
+    );
+    check("{% if user.tags | length > 1 and not user.x %}many{% endif %}", "many");
+    check("{% for k in user.address %}{{ k }} {% endfor %}", "city zip ");
+    check("{{ properties.items | selectattr('n', 'gt', 1) | map(attribute='n') | join(',') }}", "2,3");
+    check("{{ properties.items | selectattr('sku') | list | length }}", "2");
+    check("{{ user.tags | reverse | list }} {{ user.name | reverse }}", "[\"a\",\"b\"] yraM");
+    check("{{ user.age / 2 }} {{ user.age // 2 }} {{ 7.0 }} {{ (user.score * 2) | int }}", "20.5 20 7.0 3");
+    check(
+        "{{ user.name | replace('M', 'm') | title }} {{ ' a ' | trim }}{{ 'a,b' | split(',') | last }}",
+        "Mary ab",
+    );
+    check("{% if user.vip %}a{% endif -%}   b", "ab");
+    check("{{ {'a': {'b': 1}}.a.b }}{{ [1, 2][1] }}{{ ('x', 'y')[0] }}", "12x");
+    check("{% if 'purchase' in occurrencesOf and occurrencesOf['purchase'] > 1 %}yes{% endif %}", "yes");
+}
+
+#[test]
 fn an_abort_says_why() {
     assert_eq!(
         rendered("{% if user.age > 40 %}{{ abort('too old: ' ~ user.age) }}{% endif %}", Missing::Suppress),

@@ -77,13 +77,22 @@ impl CompiledWebhook {
     /// The same request again: what was kept as it is, the rest rendered anew. Where it leads is checked again.
     pub fn again(&self, stored: &StoredRequest, context: &RenderContext<'_>) -> Result<Request, Unsendable> {
         let scope = Scope { context, masked: false };
-        let anew = stored.authorization.as_ref().is_some_and(|kept| kept.exact.is_none());
-        let target = if stored.url.exact.is_none() || anew { Some(self.target(scope)?) } else { None };
-        let (fresh_url, fresh_authorization) = match target {
-            Some(target) => (Some(String::from(target.url)), target.authorization),
-            None => (None, None),
+        let (url, fresh) = match &stored.url.exact {
+            Some(url) => (url.clone(), None),
+            None => {
+                let target = self.target(scope)?;
+                (target.url.into(), target.authorization)
+            }
         };
-        let url = stored.url.exact.clone().or(fresh_url).unwrap_or_default();
+        let authorization = match &stored.authorization {
+            None => None,
+            Some(Kept { exact: Some(value), .. }) => Some(value.clone()),
+            Some(_) if fresh.is_some() => fresh,
+            Some(_) if self.address.has_credentials() => {
+                self.address.own_authorization(scope).map_err(|refused| self.refused(refused))?
+            }
+            Some(_) => self.target(scope)?.authorization,
+        };
         if let Ok(url) = Url::parse(&url) {
             self.check_target(&url, context)?;
         }
@@ -105,11 +114,7 @@ impl CompiledWebhook {
             url,
             headers,
             content_type: stored.content_type.clone(),
-            authorization: stored
-                .authorization
-                .as_ref()
-                .and_then(|kept| kept.exact.clone())
-                .or(fresh_authorization),
+            authorization,
             body: body.into_bytes(),
         })
     }
@@ -159,5 +164,33 @@ impl StoredRequest {
 impl fmt::Debug for StoredRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shown().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_bytes_never_change() {
+        let kept = |exact: Option<&str>, shown: Option<&str>| Kept {
+            exact: exact.map(str::to_owned),
+            shown: shown.map(str::to_owned),
+        };
+        let stored = StoredRequest {
+            method: Method::Put,
+            url: kept(Some("https://h.example/1"), None),
+            headers: vec![("x-key".to_owned(), kept(None, Some("***")))],
+            content_type: Some("application/json".to_owned()),
+            authorization: Some(kept(None, Some("Basic ***"))),
+            body: kept(Some("{}"), None),
+        };
+        let bytes = stored.pack();
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&bytes),
+            "0196a370757492b368747470733a2f2f682e6578616d706c652f31c09192a5782d6b657992c0a32a2a2ab06170706c69636174696f6e2f6a736f6e92c0a94261736963202a2a2a92a27b7dc0"
+        );
+        assert_eq!(StoredRequest::unpack(&bytes).unwrap(), stored);
+        assert!(StoredRequest::unpack(&[]).is_err() && StoredRequest::unpack(b"\x02x").is_err());
     }
 }

@@ -307,38 +307,46 @@ impl Address {
         }
     }
 
+    /// Of user name and password in the URL's own text, without rendering the rest of it.
+    pub(crate) fn own_authorization(&self, scope: Scope<'_>) -> Result<Option<String>, Refused> {
+        let Some(credentials) = &self.credentials else { return Ok(None) };
+        let password = credentials.password.as_ref().map(|password| password.text(scope)).transpose()?;
+        basic(credentials.user.text(scope)?, password).map(Some)
+    }
+
     /// Given in the URL's own text, or by what filled it.
     fn authorization(&self, scope: Scope<'_>, url: &Url) -> Result<Option<String>, Refused> {
-        let (user, password) = match &self.credentials {
-            Some(credentials) => {
-                let password =
-                    credentials.password.as_ref().map(|password| password.text(scope)).transpose()?;
-                (credentials.user.text(scope)?, password)
-            }
-            None if url.username().is_empty() && url.password().is_none() => return Ok(None),
-            None => (url.username().to_owned(), url.password().map(str::to_owned)),
-        };
-        // A secret may be both at once.
-        let (user, password) = match password {
-            Some(password) => (user, password),
-            None => match user.split_once(':') {
-                Some((user, password)) => (user.to_owned(), password.to_owned()),
-                None => (user, String::new()),
-            },
-        };
-        let wrong = || {
-            Refused::Invalid("user name and password are not UTF-8, or hold control characters".to_owned())
-        };
-        let user = encode::decoded(&user).ok_or_else(wrong)?;
-        let password = encode::decoded(&password).ok_or_else(wrong)?;
-        if user.contains(char::is_control) || password.contains(char::is_control) {
-            return Err(wrong());
+        if self.credentials.is_some() {
+            self.own_authorization(scope)
+        } else if url.username().is_empty() && url.password().is_none() {
+            Ok(None)
+        } else {
+            basic(url.username().to_owned(), url.password().map(str::to_owned)).map(Some)
         }
-        if user.contains(':') {
-            return Err(Refused::Invalid("a user name must not contain a colon".to_owned()));
-        }
-        Ok(Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))))
     }
+}
+
+/// Both percent-encoded, as they stand in a URL.
+fn basic(user: String, password: Option<String>) -> Result<String, Refused> {
+    // A secret may be both at once.
+    let (user, password) = match password {
+        Some(password) => (user, password),
+        None => match user.split_once(':') {
+            Some((user, password)) => (user.to_owned(), password.to_owned()),
+            None => (user, String::new()),
+        },
+    };
+    let wrong =
+        || Refused::Invalid("user name and password are not UTF-8, or hold control characters".to_owned());
+    let user = encode::decoded(&user).ok_or_else(wrong)?;
+    let password = encode::decoded(&password).ok_or_else(wrong)?;
+    if user.contains(char::is_control) || password.contains(char::is_control) {
+        return Err(wrong());
+    }
+    if user.contains(':') {
+        return Err(Refused::Invalid("a user name must not contain a colon".to_owned()));
+    }
+    Ok(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
 }
 
 /// Where the parts of a URL with a written scheme stand in its source.
