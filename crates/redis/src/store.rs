@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser, Work};
 use jiff::Timestamp;
+use redis::io::tcp::TcpSettings;
 use redis::{Client, IntoConnectionInfo, ProtocolVersion};
 use tokio::task::JoinHandle;
 
@@ -21,6 +24,10 @@ use crate::wake::{self, Wakes};
 
 /// Bytes of profiles, events and requests of one reply; what does not fit is asked for again.
 pub(crate) const REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A connection whose bytes nobody took in for this long is dead.
+#[cfg(target_os = "linux")]
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct RedisStore {
     pub(crate) layout: Layout,
@@ -45,8 +52,12 @@ impl RedisStore {
         let info = url.into_connection_info().map_err(|e| store_error("redis url", &e))?;
         // Wake-ups come as pushes, which the older protocol does not have.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client =
-            Client::open(info.set_redis_settings(settings)).map_err(|e| store_error("redis url", &e))?;
+        // Small packets go at once; a peer that vanished is noticed.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(PEER_TIMEOUT);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        let client = Client::open(info).map_err(|e| store_error("redis url", &e))?;
         let connection = Connection::open(&client, clock).await?;
         start::check_server(&connection).await?;
         let scripts = Scripts::new();

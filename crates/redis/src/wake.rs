@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::ports::Work;
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
 
 /// Between attempts to come back.
 const RECONNECT: Duration = Duration::from_millis(500);
+/// After this much silence the connection is asked whether it lives.
+const SILENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Wakes {
     schedule: watch::Sender<u64>,
@@ -47,9 +51,9 @@ pub(crate) async fn listen(client: Client, channels: Vec<String>, wakes: Arc<Wak
     loop {
         let (pushes, mut heard) = mpsc::unbounded_channel();
         match subscribe(&client, &channels, pushes).await {
-            Ok(_connection) => {
+            Ok(mut connection) => {
                 wakes.heard(b"edq");
-                while let Some(push) = heard.recv().await {
+                while let Some(push) = next(&mut connection, &mut heard).await {
                     match letters(&push) {
                         Heard::Letters(letters) => wakes.heard(letters),
                         Heard::Nothing => {}
@@ -59,7 +63,20 @@ pub(crate) async fn listen(client: Client, channels: Vec<String>, wakes: Arc<Wak
             }
             Err(e) => tracing::debug!(error = e.category(), "no wake-ups from redis for now"),
         }
-        tokio::time::sleep(RECONNECT).await;
+        sleep(RECONNECT).await;
+    }
+}
+
+/// The next push; none once the connection is dead, which silence alone does not show.
+async fn next(
+    connection: &mut MultiplexedConnection,
+    heard: &mut mpsc::UnboundedReceiver<PushInfo>,
+) -> Option<PushInfo> {
+    loop {
+        match timeout(SILENCE, heard.recv()).await {
+            Ok(push) => return push,
+            Err(_silent) => connection.send_packed_command(&redis::cmd("PING")).await.ok()?,
+        };
     }
 }
 
@@ -68,7 +85,7 @@ async fn subscribe(
     client: &Client,
     channels: &[String],
     pushes: mpsc::UnboundedSender<PushInfo>,
-) -> Result<redis::aio::MultiplexedConnection, redis::RedisError> {
+) -> Result<MultiplexedConnection, redis::RedisError> {
     let config = AsyncConnectionConfig::new().set_push_sender(pushes);
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     for channel in channels {
