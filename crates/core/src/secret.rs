@@ -24,7 +24,10 @@ pub struct Secret {
 
 /// All secrets of a deployment, by name: a snapshot handed to saving and rendering.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(BTreeMap<String, Arc<Secret>>);
+pub struct Secrets {
+    known: BTreeMap<String, Arc<Secret>>,
+    unchecked: bool,
+}
 
 impl Secret {
     /// Checks what `PutSecret` brings; hosts come out in lower case.
@@ -93,18 +96,29 @@ impl fmt::Debug for Secret {
 }
 
 impl Secrets {
+    /// For reading a campaign that was checked when it was saved: whether its secrets still exist and where they may
+    /// go is asked when it is rendered.
+    pub fn unchecked() -> Secrets {
+        Secrets { known: BTreeMap::new(), unchecked: true }
+    }
+
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.unchecked
+    }
+
     pub fn get(&self, name: &str) -> Option<&Arc<Secret>> {
-        self.0.get(name)
+        self.known.get(name)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.known.keys().map(String::as_str)
     }
 }
 
 impl<S: Into<Arc<Secret>>> FromIterator<S> for Secrets {
     fn from_iter<I: IntoIterator<Item = S>>(secrets: I) -> Secrets {
-        Secrets(secrets.into_iter().map(Into::into).map(|secret| (secret.name.clone(), secret)).collect())
+        let known = secrets.into_iter().map(Into::into).map(|secret| (secret.name.clone(), secret)).collect();
+        Secrets { known, unchecked: false }
     }
 }
 

@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::fault::Faults;
+use crate::network::Policy;
 use crate::reason::Suppression;
+use crate::secret::Secrets;
 use crate::template_sample::{Sample, secret};
+use crate::webhook::CompiledWebhook;
 use crate::webhook_draft::{ContentType, Method, Missing, Row, Webhook};
 use crate::webhook_headers::{AttemptHead, headers};
 use crate::webhook_kept::StoredRequest;
@@ -277,6 +281,32 @@ fn a_webhook_says_where_it_leads_and_what_it_needs() {
         let webhook = compiled(&form(json!({"a": value})), &sample).unwrap();
         assert_eq!((webhook.needs_event(), webhook.needs_values()), (event, values), "{value}");
     }
+}
+
+#[test]
+fn what_was_checked_when_it_was_saved_is_judged_again_when_it_is_rendered() {
+    let mut sample = Sample::new();
+    let (rules, secrets) = (Policy::unchecked(), Secrets::unchecked());
+    for (url, reason) in [
+        ("https://h.example/{{ secret.KEY }}", None),
+        ("https://other.example/{{ secret.KEY }}", Some(Suppression::TargetForbidden)),
+        ("https://h.example/{{ secret.GONE }}", Some(Suppression::TemplateError)),
+        ("http://h.example/", Some(Suppression::TargetForbidden)),
+        ("https://10.0.0.1/", Some(Suppression::TargetForbidden)),
+        ("{{ secret.URL }}", None),
+    ] {
+        let mut faults = Faults::default();
+        let signed = Webhook { signing_secret: "GONE".to_owned(), ..draft(url) };
+        let webhook = CompiledWebhook::compile(&draft(url), "webhook", &secrets, &rules, &mut faults);
+        let webhook = webhook.unwrap_or_else(|| panic!("{url}: {faults}"));
+        let answer = webhook.render(&sample.context()).err().map(|stopped| stopped.reason);
+        assert_eq!(answer, reason, "{url}");
+        assert!(CompiledWebhook::compile(&signed, "webhook", &secrets, &rules, &mut faults).is_some());
+    }
+    sample.policy = Policy { dev: true, ..Policy::default() };
+    let mut faults = Faults::default();
+    let webhook = CompiledWebhook::compile(&draft("http://127.0.0.1/"), "", &secrets, &rules, &mut faults);
+    assert!(webhook.unwrap().render(&sample.context()).is_ok());
 }
 
 #[test]
