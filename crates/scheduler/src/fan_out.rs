@@ -6,7 +6,6 @@ use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, State};
 use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Advance, Advanced, OccurrenceKey, Store, StoreError};
-use campanile_core::secret::Secrets;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -111,8 +110,7 @@ async fn revision(
     revision: u32,
 ) -> Result<Option<Campaign>, StoreError> {
     let Some(draft) = store.revision(record.no, revision).await? else { return Ok(None) };
-    let secrets = Secrets::from_iter(store.secrets().await?);
-    Ok(compile(record, draft, &secrets))
+    Ok(compile(record, draft))
 }
 
 /// All shards are done: their cursors may go, and the record no longer lists the occurrence. `None`: somebody else changed the record;
