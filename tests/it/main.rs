@@ -1,3 +1,4 @@
+mod redis_cluster;
 mod redis_model;
 mod redis_rig;
 mod redis_scripts;

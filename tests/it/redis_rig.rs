@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::counter::{Count, Counter};
+use campanile_core::draft::Draft;
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
@@ -131,4 +133,23 @@ pub(crate) fn row(
 pub(crate) fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
     let row = Some(row(&lease, Ended::Delivered, at, ""));
     Settlement { lease, settle: Settle::Delivered, attempted: true, row }
+}
+
+pub(crate) fn record(id: &str) -> CampaignRecord {
+    CampaignRecord {
+        no: CampaignNo(0),
+        id: id.to_owned(),
+        state: State::Draft,
+        revision: 1,
+        apply_revision: 0,
+        epoch: 0,
+        version: 0,
+        created_at: past(),
+        updated_at: past(),
+        schedule: Default::default(),
+        dropped_until: None,
+        transitions: Vec::new(),
+        last_request: None,
+        draft: Draft { id: id.to_owned(), ..Draft::default() },
+    }
 }

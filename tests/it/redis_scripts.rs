@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::counter::Counter;
-use campanile_core::draft::Draft;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
@@ -20,7 +18,7 @@ use campanile_tests::store_clock::StoreClock;
 use jiff::SignedDuration;
 use redis::Commands;
 
-use crate::redis_rig::{P, Rig, SHARD, delivered, entry, past, row, users};
+use crate::redis_rig::{P, Rig, SHARD, delivered, entry, past, record, row, users};
 
 #[tokio::test]
 async fn lanes_are_served_by_weight_and_none_starves() {
@@ -304,25 +302,6 @@ async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
         matches!(store.sends(&foreign).await, Err(StoreError::Refused(_))),
         "a token of five logs for one"
     );
-}
-
-fn record(id: &str) -> CampaignRecord {
-    CampaignRecord {
-        no: CampaignNo(0),
-        id: id.to_owned(),
-        state: State::Draft,
-        revision: 1,
-        apply_revision: 0,
-        epoch: 0,
-        version: 0,
-        created_at: past(),
-        updated_at: past(),
-        schedule: Default::default(),
-        dropped_until: None,
-        transitions: Vec::new(),
-        last_request: None,
-        draft: Draft { id: id.to_owned(), ..Draft::default() },
-    }
 }
 
 #[tokio::test]

@@ -3,7 +3,12 @@
 local P, arg_at = KEYS[1], 0
 local clock = redis.call('TIME')
 local t = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local sub, byte, char, pack, number = string.sub, string.byte, string.char, struct.pack, struct.unpack
+local sub, byte, char, pack = string.sub, string.byte, string.char, struct.pack
+
+-- The number at a place of some bytes, and nothing behind it.
+local function number(format, bytes, at)
+  return (struct.unpack(format, bytes, at))
+end
 
 local function arg()
   arg_at = arg_at + 1
