@@ -140,8 +140,12 @@ pub const LANE_HIGH_WATER: usize = 4_096;
 pub const EVENT_LOG_MAX: usize = 100_000;
 /// Rows of the send log kept in one shard.
 pub const LOG_ROWS_MAX: usize = 100_000;
+/// And for how long.
+pub const LOG_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Failed sends kept in one shard.
 pub const FAILED_MAX: usize = 100_000;
+/// And for how long, with their requests.
+pub const FAILED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Refusals kept singly, per campaign.
 pub const REFUSED_MAX: usize = 1_000;
 /// Rows of one page of a listing.

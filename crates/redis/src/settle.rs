@@ -1,7 +1,5 @@
 //! What becomes of a lease: settled in batches, taken back when it ran out, failed as abandoned when it ran out too often.
 
-use std::time::Duration;
-
 use campanile_core::due_send::{Lease, user_hash};
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
@@ -14,9 +12,6 @@ use crate::arguments::Arguments;
 use crate::reply::{foreign, stored_user};
 use crate::store::RedisStore;
 
-/// Rows of the log and failed sends are kept this long, and no more of them than their bounds.
-const LOG_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-const FAILED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Kept requests of one call.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -30,9 +25,9 @@ impl RedisStore {
         while let Some(rest) = settlements.get(settled.len()..).filter(|rest| !rest.is_empty()) {
             let mut arguments = Arguments::new()
                 .number(limits::LOG_ROWS_MAX)
-                .number(LOG_KEPT.as_millis())
+                .number(limits::LOG_KEPT.as_millis())
                 .number(limits::FAILED_MAX)
-                .number(FAILED_KEPT.as_millis());
+                .number(limits::FAILED_KEPT.as_millis());
             let mut bytes = 0;
             let fits = |settlement: &&Settlement| {
                 let first = bytes == 0;
