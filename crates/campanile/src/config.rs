@@ -87,6 +87,11 @@ pub struct ConfigError {
 /// Settings given by flags, as `section.key` and a value.
 pub type Flags = Vec<(&'static str, Value)>;
 
+/// Whether the person asked for no colours (no-color.org).
+pub fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Reads all layers. `file` is the file of `--config`, if any.
 pub fn load(file: Option<&Path>, flags: Flags) -> Result<Config, ConfigError> {
     let variables = std::env::vars_os()

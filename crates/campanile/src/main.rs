@@ -1,1 +1,102 @@
-fn main() {}
+//! The binary: reads the command line, runs what it says, ends with an exit code that scripts can use.
+
+use std::process::ExitCode;
+
+use campanile_core::ports::Clock;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, ConfigArgs, ServerArgs};
+use crate::config::{Config, LogFormat};
+use crate::connect::connect;
+use crate::fail::Fail;
+use crate::output::Output;
+use crate::roles::Roles;
+
+mod cli;
+mod config;
+mod roles;
+
+mod apply;
+mod campaign_commands;
+mod columns;
+mod import_csv;
+mod import_ndjson;
+mod next;
+mod receive;
+mod secret_commands;
+mod send_commands;
+mod track;
+mod user_commands;
+
+mod clock;
+mod connect;
+mod fail;
+mod output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json, config::no_colour());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            output.error(&format!("start: {e}"));
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(run(cli, output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            fail.lines.iter().for_each(|line| output.error(line));
+            ExitCode::from(fail.code)
+        }
+    }
+}
+
+async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
+    let api = || connect(&cli.server);
+    match cli.command {
+        Command::Serve(args) => serve(&args, Roles::ALL).await,
+        Command::Control(args) => serve(&args, Roles::CONTROL).await,
+        Command::Scheduler(args) => serve(&args, Roles::SCHEDULER).await,
+        Command::Sender(args) => serve(&args, Roles::SENDER).await,
+        Command::Config(args) => show_config(&args, output),
+        Command::Campaign(command) => campaign_commands::run(api().await?, command, output).await,
+        Command::Users(command) => user_commands::run(api().await?, command, output).await,
+        Command::Track(args) => track::run(api().await?, args, output).await,
+        Command::Sends(command) => send_commands::run(api().await?, command, output).await,
+        Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
+        Command::Next(args) => next::run(&args, clock::StoreClock::start().now(), output),
+        Command::Receive(args) => receive::run(args, output).await,
+    }
+}
+
+async fn serve(args: &ServerArgs, roles: Roles) -> Result<(), Fail> {
+    let config = load(args)?;
+    log(&config)?;
+    roles::run(config, roles).await.map_err(|e| Fail::refused(e.to_string()))
+}
+
+fn load(args: &ServerArgs) -> Result<Config, Fail> {
+    config::load(args.config.as_deref(), args.flags()).map_err(|e| Fail::input(e.to_string()))
+}
+
+fn show_config(args: &ConfigArgs, output: Output) -> Result<(), Fail> {
+    if args.check {
+        load(&args.server)?;
+        output.line("the settings are fine");
+    } else {
+        output.line(config::DEFAULTS.trim_end());
+    }
+    Ok(())
+}
+
+fn log(config: &Config) -> Result<(), Fail> {
+    let filter = EnvFilter::try_new(&config.log.level).map_err(|e| Fail::input(format!("log.level: {e}")))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Human => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

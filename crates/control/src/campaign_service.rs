@@ -22,7 +22,13 @@ use crate::write_campaign::{write_campaign, write_draft};
 use crate::write_stats::write_stats;
 
 pub struct Campaigns {
-    pub deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
+}
+
+impl Campaigns {
+    pub fn new(deployment: Arc<Deployment>) -> Campaigns {
+        Campaigns { deployment }
+    }
 }
 
 /// What a page holds where the caller does not say.

@@ -10,6 +10,7 @@ use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Store, StoreError};
 use campanile_core::secret::Secrets;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::status;
@@ -21,6 +22,8 @@ pub struct Deployment {
     pub policy: Policy,
     /// 16 random bytes, for ids that a caller left out.
     pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
+    /// Ends streams that would never end by themselves.
+    pub stopping: CancellationToken,
 }
 
 impl Deployment {

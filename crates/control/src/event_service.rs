@@ -18,7 +18,13 @@ use crate::status;
 use crate::user_service::upsert;
 
 pub struct Events {
-    pub deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
+}
+
+impl Events {
+    pub fn new(deployment: Arc<Deployment>) -> Events {
+        Events { deployment }
+    }
 }
 
 #[tonic::async_trait]

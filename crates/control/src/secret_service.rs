@@ -16,7 +16,13 @@ use crate::deployment::Deployment;
 use crate::status;
 
 pub struct SecretNames {
-    pub deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
+}
+
+impl SecretNames {
+    pub fn new(deployment: Arc<Deployment>) -> SecretNames {
+        SecretNames { deployment }
+    }
 }
 
 #[tonic::async_trait]

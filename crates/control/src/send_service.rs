@@ -21,7 +21,13 @@ use crate::user_service::find_user;
 use crate::write_send::{write_attempt, write_attempts, write_request, write_send};
 
 pub struct Sends {
-    pub deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
+}
+
+impl Sends {
+    pub fn new(deployment: Arc<Deployment>) -> Sends {
+        Sends { deployment }
+    }
 }
 
 /// How often a watch looks for news.
@@ -110,7 +116,7 @@ async fn watch(deployment: &Arc<Deployment>, filter: &Filter, tell: &Tell) -> Re
     let mut names = Names::new(deployment);
     let mut after = String::new();
     let mut missed = 0;
-    while !tell.is_closed() {
+    while !tell.is_closed() && !deployment.stopping.is_cancelled() {
         let page = deployment.store.sends_after(&after, WATCH_ROWS_MAX).await.map_err(status::store)?;
         let is_quiet = page.rows.is_empty();
         after = page.next;
@@ -128,6 +134,7 @@ async fn watch(deployment: &Arc<Deployment>, filter: &Filter, tell: &Tell) -> Re
         if is_quiet {
             tokio::select! {
                 () = tell.closed() => return Ok(()),
+                () = deployment.stopping.cancelled() => return Ok(()),
                 () = tokio::time::sleep(WATCH_EVERY) => {}
             }
         }

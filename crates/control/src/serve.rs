@@ -1,6 +1,5 @@
 //! The gRPC server: all services with reflection (v1 and v1alpha) and health, on a listener and until a shutdown handed in.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use campanile_core::limits;
@@ -25,11 +24,10 @@ const MESSAGE_BYTES_MAX: usize = limits::BATCH_BYTES_MAX + 64 * 1024;
 /// Streams one connection may have open.
 const STREAMS_MAX: u32 = 256;
 
-/// Serves until `shutdown` resolves, then lets calls in flight end.
+/// Serves until the deployment is stopping, then lets calls in flight end.
 pub async fn serve(
     deployment: Arc<Deployment>,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let set = || [campanile_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
     let reflection = || {
@@ -38,11 +36,10 @@ pub async fn serve(
         })
     };
     let (health, health_service) = tonic_health::server::health_reporter();
-    let deployed = || deployment.clone();
     macro_rules! bounded {
-        ($server:ident, $service:expr) => {{
-            health.set_serving::<$server<_>>().await;
-            $server::new($service).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        ($server:ident, $service:ty) => {{
+            health.set_serving::<$server<$service>>().await;
+            $server::new(<$service>::new(deployment.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX)
         }};
     }
     // Nagle's algorithm would hold small answers back for tens of milliseconds.
@@ -52,12 +49,12 @@ pub async fn serve(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(health_service)
-        .add_service(bounded!(CampaignServiceServer, Campaigns { deployment: deployed() }))
-        .add_service(bounded!(UserServiceServer, Users { deployment: deployed() }))
-        .add_service(bounded!(EventServiceServer, Events { deployment: deployed() }))
-        .add_service(bounded!(SendServiceServer, Sends { deployment: deployed() }))
-        .add_service(bounded!(SecretServiceServer, SecretNames { deployment: deployed() }))
-        .serve_with_incoming_shutdown(incoming, shutdown)
+        .add_service(bounded!(CampaignServiceServer, Campaigns))
+        .add_service(bounded!(UserServiceServer, Users))
+        .add_service(bounded!(EventServiceServer, Events))
+        .add_service(bounded!(SendServiceServer, Sends))
+        .add_service(bounded!(SecretServiceServer, SecretNames))
+        .serve_with_incoming_shutdown(incoming, deployment.stopping.cancelled())
         .await?;
     Ok(())
 }

@@ -17,7 +17,13 @@ use crate::status;
 use crate::write_campaign::timestamp;
 
 pub struct Users {
-    pub deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
+}
+
+impl Users {
+    pub fn new(deployment: Arc<Deployment>) -> Users {
+        Users { deployment }
+    }
 }
 
 /// Bad items an import's answer names.

@@ -80,11 +80,13 @@ pub fn write_attempt(row: &LogRow) -> Option<wire::Attempt> {
 fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
     let outcome = match &attempt.outcome {
         Outcome::Answered(_) => wire::AttemptOutcome::Answered,
-        Outcome::Dns(_) | Outcome::Connect(_) => wire::AttemptOutcome::NotConnected,
+        Outcome::Dns(_) => wire::AttemptOutcome::NotResolved,
+        Outcome::Connect(_) => wire::AttemptOutcome::NotConnected,
         Outcome::Tls(_) => wire::AttemptOutcome::TlsFailed,
         Outcome::Certificate(_) => wire::AttemptOutcome::CertificateRefused,
         Outcome::TimedOut(_) => wire::AttemptOutcome::TimedOut,
-        Outcome::Protocol(_) | Outcome::Broken(_) => wire::AttemptOutcome::Broken,
+        Outcome::Protocol(_) => wire::AttemptOutcome::NotHttp,
+        Outcome::Broken(_) => wire::AttemptOutcome::Broken,
         Outcome::Forbidden(_) => wire::AttemptOutcome::Forbidden,
     };
     let response = match &attempt.outcome {
@@ -107,7 +109,19 @@ fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
 fn verdict(ended: Ended) -> wire::Verdict {
     match ended {
         Ended::Delivered => wire::Verdict::Done,
-        Ended::Failed(_) | Ended::Suppressed(_) => wire::Verdict::GiveUp,
+        Ended::Failed(_) => wire::Verdict::GiveUp,
+        Ended::Suppressed(_) => wire::Verdict::Suppress,
         Ended::Retrying => wire::Verdict::RetryAt,
+    }
+}
+
+/// The request as it was rendered, secrets masked.
+pub fn write_request(kept: &Kept) -> wire::RenderedRequest {
+    let shown = kept.request.shown();
+    wire::RenderedRequest {
+        method: shown.method.name().to_owned(),
+        url: shown.url,
+        headers: shown.headers.into_iter().map(|(name, value)| wire::Header { name, value }).collect(),
+        body: shown.body,
     }
 }

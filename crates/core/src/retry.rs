@@ -35,7 +35,8 @@ impl RetrySchedule {
             faults.add(field, "give a preset or waits, not both");
         }
         if retry.waits.len() > limits::RETRY_WAITS_MAX {
-            let text = format!("has {} waits, at most {} are allowed", retry.waits.len(), limits::RETRY_WAITS_MAX);
+            let text =
+                format!("has {} waits, at most {} are allowed", retry.waits.len(), limits::RETRY_WAITS_MAX);
             faults.add("limits.retry.waits", text);
         }
         for (i, wait) in retry.waits.iter().enumerate() {

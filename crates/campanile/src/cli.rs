@@ -1,0 +1,336 @@
+//! The command line: every command, flag and help text. What is typed, nothing of what it does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use toml::Value;
+
+use crate::config::Flags;
+use crate::receive::ReceiveArgs;
+
+/// A self-hosted webhook-campaign engine.
+#[derive(Debug, Parser)]
+#[command(name = "campanile", version, about, propagate_version = true, after_help = "Exit codes: 0 done; 1 refused, not \
+    found, or some items were bad; 2 what was typed or written is wrong; 3 the server cannot be reached.")]
+pub struct Cli {
+    /// The control API that client commands talk to.
+    #[arg(long, global = true, env = "CAMPANILE_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub server: String,
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process.
+    Serve(ServerArgs),
+    /// Run the control API and the console only.
+    Control(ServerArgs),
+    /// Run a scheduler only.
+    Scheduler(ServerArgs),
+    /// Run a sender only.
+    Sender(ServerArgs),
+    /// Print the settings with their defaults and what they mean.
+    Config(ConfigArgs),
+    /// Create, look at and steer campaigns.
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
+    /// Import and look at users.
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Tell of an event: `track mary purchase total=600`.
+    Track(TrackArgs),
+    /// Look at what was sent, and why something was not.
+    #[command(subcommand)]
+    Sends(SendsCommand),
+    /// Keep secrets that webhooks may use.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Print when a cron expression fires, an RFC 3339 instant a line.
+    Next(NextArgs),
+    /// Receive webhooks and show them.
+    Receive(ReceiveArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Settings file (TOML); `campanile config` prints one.
+    #[arg(long, env = "CAMPANILE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept: sqlite:PATH or redis://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Where the control API listens.
+    #[arg(long, value_name = "ADDR")]
+    listen_grpc: Option<SocketAddr>,
+    /// Where the console listens.
+    #[arg(long, value_name = "ADDR")]
+    listen_console: Option<SocketAddr>,
+    /// For development: allow http:// and loopback targets. Refused unless everything listens on loopback.
+    #[arg(long)]
+    dev: bool,
+    /// Allow http:// targets.
+    #[arg(long)]
+    allow_http: bool,
+    /// Allow targets in this private network, such as 10.1.0.0/16.
+    #[arg(long, value_name = "CIDR")]
+    allow_network: Vec<String>,
+    /// Requests under way at once.
+    #[arg(long, value_name = "N")]
+    slots: Option<i64>,
+    /// human or json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl ServerArgs {
+    /// What was typed, as settings.
+    pub fn flags(&self) -> Flags {
+        let text = |text: &String| Value::String(text.clone());
+        let mut flags = Flags::new();
+        flags.extend(self.store.as_ref().map(|v| ("store.url", text(v))));
+        flags.extend(self.listen_grpc.map(|v| ("listen.grpc", Value::String(v.to_string()))));
+        flags.extend(self.listen_console.map(|v| ("listen.console", Value::String(v.to_string()))));
+        flags.extend(self.dev.then_some(("network.dev", Value::Boolean(true))));
+        flags.extend(self.allow_http.then_some(("network.allow_http", Value::Boolean(true))));
+        if !self.allow_network.is_empty() {
+            flags.push(("network.allow_networks", Value::Array(self.allow_network.iter().map(text).collect())));
+        }
+        flags.extend(self.slots.map(|v| ("sender.slots", Value::Integer(v))));
+        flags.extend(self.log_format.as_ref().map(|v| ("log.format", text(v))));
+        flags.extend(self.log_level.as_ref().map(|v| ("log.level", text(v))));
+        flags
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Instead, check the settings that would be used.
+    #[arg(long)]
+    pub check: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CampaignCommand {
+    /// Create or change the campaigns of files, so that they are as written.
+    Apply(ApplyArgs),
+    /// Check files without storing anything.
+    Validate {
+        /// Files or folders.
+        #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+    },
+    /// List campaigns.
+    List {
+        /// Only with these tags.
+        #[arg(long)]
+        tag: Vec<String>,
+    },
+    /// Print a campaign as a file.
+    Show { id: String },
+    /// Start a draft.
+    Activate { id: String },
+    /// Hold every unsent send; nobody enters.
+    Pause { id: String },
+    /// Let a paused campaign go on.
+    Resume {
+        id: String,
+        /// Drop what was held instead of sending it.
+        #[arg(long)]
+        drop_held: bool,
+    },
+    /// End a campaign for good.
+    End(EndArgs),
+    /// Enter users by hand.
+    Enter(EnterArgs),
+    /// Print the counts of a campaign, by reason.
+    Stats { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Files or folders; a file may hold several campaigns.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+    /// Start those that are drafts.
+    #[arg(long)]
+    pub activate: bool,
+    /// Do not ask before changing a live campaign.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("mode").required(true))]
+pub struct EndArgs {
+    pub id: String,
+    /// Nothing more is sent.
+    #[arg(long, group = "mode")]
+    pub stop_now: bool,
+    /// Nobody enters; users inside get what they are owed.
+    #[arg(long, group = "mode")]
+    pub finish_entered: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EnterArgs {
+    pub id: String,
+    /// Ids of users.
+    #[arg(value_name = "USER")]
+    pub users: Vec<String>,
+    /// Values for all of them, a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "")]
+    pub values: String,
+    /// More users, one JSON object a line: {"user_id": "mary", "values": {"cents": 500}}.
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// A gate to skip.
+    #[arg(long, value_name = "GATE")]
+    pub skip: Vec<SkipGate>,
+    /// Create users that do not exist.
+    #[arg(long)]
+    pub create_missing: bool,
+    /// The same id again within 24 h enters nobody twice.
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SkipGate {
+    Audience,
+    Caps,
+    QuietHours,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Create or change users from a CSV or NDJSON file. Fires nothing.
+    Import(ImportArgs),
+    /// Print a user.
+    Show { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A .csv file with a header, or .ndjson (Segment identify lines, or objects with an id).
+    pub file: PathBuf,
+    /// The column that names the user.
+    #[arg(long, value_name = "NAME")]
+    pub id_column: Option<String>,
+    /// What an empty cell does.
+    #[arg(long, value_enum, default_value_t = EmptyCell::Keep)]
+    pub empty: EmptyCell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EmptyCell {
+    /// Leave the attribute as it is.
+    Keep,
+    /// Remove the attribute.
+    Unset,
+}
+
+#[derive(Debug, Args)]
+pub struct TrackArgs {
+    /// Who.
+    #[arg(required_unless_present = "file")]
+    pub user: Option<String>,
+    /// What.
+    #[arg(required_unless_present = "file")]
+    pub event: Option<String>,
+    /// Properties; a value that reads as JSON is JSON, anything else is text.
+    #[arg(value_name = "KEY=VALUE")]
+    pub properties: Vec<String>,
+    /// What it is worth.
+    #[arg(long)]
+    pub value: Option<f64>,
+    /// Drops repeats.
+    #[arg(long, default_value = "")]
+    pub event_id: String,
+    /// When it happened, as RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    pub at: Option<String>,
+    /// Many events from NDJSON: Segment track lines, or objects like {"user_id", "name", "properties"}.
+    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with_all = ["user", "event", "properties"])]
+    pub file: Option<PathBuf>,
+    /// They happen as they arrive, whatever the file says.
+    #[arg(long, requires = "file")]
+    pub now: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SendsCommand {
+    /// List sends, newest first.
+    List(SendsFilter),
+    /// Print one send with its attempts.
+    Show { id: String },
+    /// Print attempts and ends as they happen.
+    Watch(SendsFilter),
+}
+
+#[derive(Debug, Args)]
+pub struct SendsFilter {
+    /// Only of this campaign.
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub campaign: String,
+    /// Only to this user.
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub user: String,
+    /// Only in these states.
+    #[arg(long)]
+    pub state: Vec<StateName>,
+    /// How many at most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub limit: i32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StateName {
+    /// Waiting for a retry.
+    Pending,
+    Delivered,
+    Failed,
+    Suppressed,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Store a secret; its value is read from the terminal or from standard input, one value a line.
+    Set {
+        name: String,
+        /// A host it may be sent to, such as hooks.example.com or *.example.com.
+        #[arg(long, required = true, value_name = "HOST")]
+        host: Vec<String>,
+    },
+    /// List names and hosts; values are never shown.
+    List,
+    /// Delete a secret.
+    Delete { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct NextArgs {
+    /// Five fields as in Unix cron, six with leading seconds, or @daily and the like.
+    pub expression: String,
+    /// Whose wall clock.
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub zone: String,
+    /// After when, exclusive: RFC 3339, or wall-clock time in the zone; now if left out.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+}

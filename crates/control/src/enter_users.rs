@@ -1,0 +1,165 @@
+//! Manual entries: users by id, cut by shard into chunks that are each entered once, however often the request comes.
+
+use std::collections::BTreeMap;
+
+use campanile_core::due_send::Skip;
+use campanile_core::fault::Faults;
+use campanile_core::limits;
+use campanile_core::number::{DestinationNo, Shard};
+use campanile_core::ports::{Add, Added};
+use campanile_core::reason::Refusal;
+use campanile_proto::v1 as wire;
+use campanile_scheduler::manual::{self, Asked, Entered};
+use campanile_scheduler::plan::Planned;
+use futures_util::future::try_join_all;
+use prost::Message;
+use serde_json::{Map, Value};
+use tonic::Status;
+
+use crate::deployment::Deployment;
+use crate::intake::by_shard;
+use crate::read_items::{check_user_id, read_values};
+use crate::status;
+use crate::write_stats::refusal;
+
+/// Users of one call to the store.
+const CHUNK_MAX: usize = 500;
+
+pub async fn enter(
+    deployment: &Deployment,
+    request: wire::EnterUsersRequest,
+) -> Result<wire::EnterUsersResponse, Status> {
+    let (values, skip) = read(&request)?;
+    let record = deployment.campaign(&request.campaign_id).await?;
+    let compiled =
+        deployment.compile(record.draft.clone(), record.created_at).await.map_err(status::store)?;
+    let campaign = compiled.map_err(|faults| status::invalid(&faults))?;
+    let constant = campaign.actions.first().and_then(|action| action.webhook.constant_destination());
+    let destination = match constant {
+        Some(name) => deployment.store.destinations(&[name]).await.map_err(status::store)?.into_iter().next(),
+        None => None,
+    };
+    let planned = Planned {
+        no: record.no,
+        revision: record.revision,
+        destination: destination.unwrap_or(DestinationNo(0)),
+        campaign: &campaign,
+    };
+    let id = if request.request_id.is_empty() { deployment.make_id() } else { request.request_id.clone() };
+    let entering =
+        Entering { deployment, request: &request, values: &values, skip, id: &id, planned, record: &record };
+    let shards = by_shard(deployment.store.as_ref(), request.users.iter().map(|user| user.user_id.as_str()));
+    let chunks =
+        shards.iter().flat_map(|(shard, places)| places.chunks(CHUNK_MAX).map(|places| (*shard, places)));
+    let mut answers = BTreeMap::new();
+    for answered in try_join_all(chunks.map(|(shard, places)| entering.enter_chunk(shard, places))).await? {
+        answers.extend(answered);
+    }
+    let users: Vec<wire::EnteredUser> = answers.into_values().collect();
+    let refused = users.iter().filter(|user| user.send_ids.is_empty()).count() as i64;
+    let entered = users.len() as i64 - refused;
+    Ok(wire::EnterUsersResponse { users, entered, refused })
+}
+
+/// Everything that is wrong with a request at once; the values of each user.
+fn read(request: &wire::EnterUsersRequest) -> Result<(Vec<Map<String, Value>>, Skip), Status> {
+    let mut faults = Faults::default();
+    let n = request.users.len();
+    if n == 0 || n > limits::ENTER_USERS_MAX {
+        faults.add("users", format!("has {n} users, expected 1 to {}", limits::ENTER_USERS_MAX));
+    }
+    let mut values = Vec::with_capacity(n);
+    let mut seen = std::collections::HashSet::with_capacity(n);
+    for (i, user) in request.users.iter().enumerate().take(limits::ENTER_USERS_MAX) {
+        check_user_id(&user.user_id, &format!("users[{i}].user_id"), &mut faults);
+        if !seen.insert(user.user_id.as_str()) {
+            faults.add(format!("users[{i}].user_id"), format!("{:?} is there twice", user.user_id));
+        }
+        values.push(read_values(&user.values, &format!("users[{i}].values"), &mut faults));
+    }
+    let mut skip = Skip::default();
+    for (i, gate) in request.skip.iter().enumerate() {
+        match wire::EnterSkip::try_from(*gate) {
+            Ok(wire::EnterSkip::Audience) => skip.audience = true,
+            Ok(wire::EnterSkip::Caps) => skip.caps = true,
+            Ok(wire::EnterSkip::QuietHours) => skip.quiet_hours = true,
+            _ => faults.add(format!("skip[{i}]"), "expected AUDIENCE, CAPS or QUIET_HOURS"),
+        }
+    }
+    if faults.is_empty() { Ok((values, skip)) } else { Err(status::invalid(&faults)) }
+}
+
+struct Entering<'a> {
+    deployment: &'a Deployment,
+    request: &'a wire::EnterUsersRequest,
+    values: &'a [Map<String, Value>],
+    skip: Skip,
+    /// The request's id, made where the caller gave none.
+    id: &'a str,
+    planned: Planned<'a>,
+    record: &'a campanile_core::campaign_record::CampaignRecord,
+}
+
+impl Entering<'_> {
+    async fn enter_chunk(
+        &self,
+        shard: Shard,
+        places: &[usize],
+    ) -> Result<Vec<(usize, wire::EnteredUser)>, Status> {
+        let store = self.deployment.store.as_ref();
+        let layout = store.layout();
+        let now = self.deployment.now();
+        let ids: Vec<String> =
+            places.iter().map(|&place| self.request.users[place].user_id.clone()).collect();
+        let create = self.request.create_missing.then_some(now);
+        let opened = store.open_users(shard, &ids, create).await.map_err(status::store)?;
+        let asked: Vec<Asked> = places
+            .iter()
+            .zip(opened)
+            .map(|(&place, user)| Asked {
+                user_id: self.request.users[place].user_id.clone(),
+                user,
+                values: self.values[place].clone(),
+            })
+            .collect();
+        let request = manual::Request { id: self.id, skip: self.skip, now };
+        let plan = manual::enter(self.record, &self.planned, (layout, shard), &asked, &request);
+        let users = asked.iter().zip(&plan.answers).map(|(asked, answer)| write(&asked.user_id, answer));
+        let answer = wire::EnterUsersResponse { users: users.collect(), ..Default::default() };
+        let campaign = self.record.id.as_bytes();
+        let chunk = layout.hash128("enter", &[campaign, self.id.as_bytes(), ids[0].as_bytes()]);
+        let add = Add {
+            request: chunk,
+            body: layout.hash128("enter-body", &[&self.body(places)]),
+            entries: plan.entries,
+            counts: plan.counts,
+            refused: plan.refused,
+            answer: answer.encode_to_vec(),
+        };
+        let answer = match store.add(shard, &add).await.map_err(status::store)? {
+            Added::Now => answer,
+            Added::Before(bytes) => wire::EnterUsersResponse::decode(bytes.as_slice())
+                .map_err(|e| Status::internal(format!("the stored answer of request {:?}: {e}", self.id)))?,
+            Added::OtherBody => {
+                return Err(status::invalid_field("request_id", "was used for another request within 24 h"));
+            }
+        };
+        Ok(places.iter().copied().zip(answer.users).collect())
+    }
+
+    /// What was asked for these users.
+    fn body(&self, places: &[usize]) -> Vec<u8> {
+        let users = places.iter().map(|&place| self.request.users[place].clone()).collect();
+        let request = wire::EnterUsersRequest { users, request_id: String::new(), ..self.request.clone() };
+        request.encode_to_vec()
+    }
+}
+
+fn write(user_id: &str, answer: &Entered) -> wire::EnteredUser {
+    let (send_ids, reason, detail) = match answer {
+        Entered::Accepted(ids) => (ids.iter().map(ToString::to_string).collect(), None, String::new()),
+        Entered::Refused(reason, text) => (Vec::new(), Some(*reason), text.clone()),
+    };
+    let refusal = reason.map_or(wire::RefusalReason::Unspecified, |reason: Refusal| refusal(reason));
+    wire::EnteredUser { user_id: user_id.to_owned(), send_ids, refusal: refusal as i32, detail }
+}
