@@ -1,1 +1,26 @@
+//! Sends what is due: claims, decides, posts, judges, settles. Never plans.
+//!
+//! Brains: `admit`, `outgoing`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
+//! `dial` and `tls`), `settle`. Loop: `run`.
 
+pub mod run;
+
+mod claim;
+
+pub mod campaigns;
+pub mod case;
+
+pub mod admit;
+pub mod outgoing;
+pub mod send;
+
+mod dial;
+mod pool;
+mod tls;
+pub mod wire;
+
+pub mod judge;
+pub mod settle;
+pub mod settlement;
+#[cfg(test)]
+mod wire_tests;

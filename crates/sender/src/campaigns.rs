@@ -1,0 +1,151 @@
+//! What this sender knows of campaigns and secrets: loaded when a send needs them, forgotten when they change.
+//!
+//! A revision never changes, so it is compiled once. A record is as new as the control word of the send it is asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::draft::Draft;
+use campanile_core::network::Policy;
+use campanile_core::number::CampaignNo;
+use campanile_core::ports::{Changed, Store, StoreError};
+use campanile_core::secret::Secrets;
+use campanile_core::signature::Key;
+use campanile_core::webhook::Unsendable;
+
+/// Past these all are forgotten; whatever is needed is loaded again.
+const RECORDS_MAX: usize = 10_000;
+const COMPILED_MAX: usize = 1_000;
+
+#[derive(Default)]
+pub struct Campaigns {
+    cursor: String,
+    secrets: Arc<Secrets>,
+    records: HashMap<CampaignNo, Arc<CampaignRecord>>,
+    compiled: HashMap<(CampaignNo, u32), Arc<Compiled>>,
+}
+
+/// A revision, ready to be sent by.
+pub struct Compiled {
+    pub campaign: Campaign,
+    /// What each action signs with.
+    pub keys: Vec<Result<Vec<Key>, Unsendable>>,
+}
+
+/// All that is needed to decide on a send and to render it.
+#[derive(Clone)]
+pub struct Live {
+    pub record: Arc<CampaignRecord>,
+    pub compiled: Arc<Compiled>,
+    pub secrets: Arc<Secrets>,
+}
+
+impl Campaigns {
+    /// Forgets what changed since the last time.
+    pub async fn follow(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let changes = store.changes(&self.cursor).await?;
+        if changes.secrets || changes.campaigns == Changed::All {
+            self.secrets = Arc::new(Secrets::from_iter(store.secrets().await?));
+            self.compiled.clear();
+        }
+        match changes.campaigns {
+            Changed::All => self.records.clear(),
+            Changed::These(numbers) => {
+                for no in numbers {
+                    self.records.remove(&no);
+                }
+            }
+        }
+        self.cursor = changes.cursor;
+        Ok(())
+    }
+
+    /// A campaign under one revision, at least as new as `epoch`. The inner `Err` says why this version cannot read it.
+    pub async fn live(
+        &mut self,
+        store: &dyn Store,
+        no: CampaignNo,
+        revision: u32,
+        epoch: u64,
+    ) -> Result<Result<Live, String>, StoreError> {
+        if self.cursor.is_empty() {
+            self.follow(store).await?;
+        }
+        let Some(record) = self.record(store, no, epoch).await? else {
+            return Ok(Err(format!("campaign {} is not in the store", no.0)));
+        };
+        let compiled = match self.compiled.get(&(no, revision)) {
+            Some(compiled) => compiled.clone(),
+            None => match self.load(store, &record, revision).await? {
+                Ok(compiled) => compiled,
+                Err(text) => return Ok(Err(text)),
+            },
+        };
+        Ok(Ok(Live { record, compiled, secrets: self.secrets.clone() }))
+    }
+
+    async fn record(
+        &mut self,
+        store: &dyn Store,
+        no: CampaignNo,
+        epoch: u64,
+    ) -> Result<Option<Arc<CampaignRecord>>, StoreError> {
+        if let Some(record) = self.records.get(&no).filter(|record| record.epoch >= epoch) {
+            return Ok(Some(record.clone()));
+        }
+        let Some(record) = store.campaigns(&[no]).await?.pop() else { return Ok(None) };
+        if self.records.len() >= RECORDS_MAX {
+            self.records.clear();
+        }
+        let record = Arc::new(record);
+        self.records.insert(no, record.clone());
+        Ok(Some(record))
+    }
+
+    async fn load(
+        &mut self,
+        store: &dyn Store,
+        record: &CampaignRecord,
+        revision: u32,
+    ) -> Result<Result<Arc<Compiled>, String>, StoreError> {
+        let name = format!("revision {revision} of campaign {}", record.id);
+        let draft = if record.revision == revision {
+            record.draft.clone()
+        } else {
+            match store.revision(record.no, revision).await {
+                Ok(Some(draft)) => draft,
+                Ok(None) => return Ok(Err(format!("{name} is not in the store"))),
+                Err(error @ StoreError::Foreign { .. }) => return Ok(Err(format!("{name}: {error}"))),
+                Err(error) => return Err(error),
+            }
+        };
+        let mut compiled = compile(record, draft.clone(), &self.secrets);
+        if compiled.is_err() {
+            // It may need a secret that was put a moment ago.
+            self.follow(store).await?;
+            compiled = compile(record, draft, &self.secrets);
+        }
+        Ok(match compiled {
+            Ok(compiled) => {
+                if self.compiled.len() >= COMPILED_MAX {
+                    self.compiled.clear();
+                }
+                let compiled = Arc::new(compiled);
+                self.compiled.insert((record.no, revision), compiled.clone());
+                Ok(compiled)
+            }
+            Err(text) => Err(format!("{name} cannot be read: {text}")),
+        })
+    }
+}
+
+/// It was checked when it was saved; where it may send is asked again for every request.
+fn compile(record: &CampaignRecord, draft: Draft, secrets: &Secrets) -> Result<Compiled, String> {
+    let policy = Policy { allow_http: true, allow_networks: Vec::new(), dev: true };
+    let rules = Rules { policy: &policy, secrets, now: record.created_at };
+    let campaign = Campaign::compile(draft, &rules).map_err(|faults| faults.to_string())?;
+    let keys = campaign.actions.iter().map(|action| action.webhook.signing_keys(secrets)).collect();
+    Ok(Compiled { campaign, keys })
+}

@@ -1,0 +1,141 @@
+//! One bounded pass: claims sends of one shard, and starts each in a slot of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::number::{CampaignNo, Shard};
+use campanile_core::ports::{Clock, Job, Settlement, Store, StoreError};
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admit::{Decision, UNREADABLE_WAIT, admit_blind};
+use crate::campaigns::{Campaigns, Live};
+use crate::case::Case;
+use crate::send::{Means, send};
+use crate::settle::Settler;
+use crate::settlement;
+
+/// With less of a lease left, a send is put back rather than begun.
+const LEASE_LEFT_MIN: Duration = Duration::from_secs(2);
+
+/// What a pass works with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) means: Arc<Means>,
+    pub(crate) settler: Settler,
+    pub(crate) exchange_timeout: Duration,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) claimed: usize,
+    /// There is more to claim in this shard.
+    pub(crate) more: bool,
+}
+
+type Known = HashMap<(CampaignNo, u32), Result<Live, String>>;
+
+/// Claims at most as many sends as `slots` holds.
+pub(crate) async fn pass(
+    parts: &Parts,
+    campaigns: &mut Campaigns,
+    shard: Shard,
+    mut slots: OwnedSemaphorePermit,
+    running: &mut JoinSet<()>,
+) -> Result<Pass, StoreError> {
+    // From before the claim was asked for: the store's lease ends no earlier.
+    let asked_at = Instant::now();
+    let claimed = parts.store.claim(shard, slots.num_permits()).await?;
+    let did = Pass { claimed: claimed.jobs.len(), more: claimed.more };
+    let known = match know(parts, campaigns, &claimed.jobs).await {
+        Ok(known) => known,
+        Err(error) => {
+            put_back(parts, shard, claimed.jobs, asked_at).await;
+            return Err(error);
+        }
+    };
+    if parts.shutdown.is_cancelled() {
+        put_back(parts, shard, claimed.jobs, asked_at).await;
+        return Ok(did);
+    }
+    for job in claimed.jobs {
+        let lease_ends = lease_ends(&job, asked_at);
+        let live = known.get(&(job.lease.lane.campaign, job.lease.send.revision));
+        let case = Case::open(job, parts.store.layout(), shard);
+        match live {
+            Some(Ok(live)) => {
+                let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
+                running.spawn(async move {
+                    let settlement = begin(&parts, &case, &live, lease_ends).await;
+                    parts.settler.put(shard, settlement, lease_ends).await;
+                    drop(slot);
+                });
+            }
+            unreadable => {
+                let text = unreadable.and_then(|live| live.as_ref().err()).map_or("", String::as_str);
+                let settlement = blind(&case, text, parts.clock.now());
+                parts.settler.put(shard, settlement, lease_ends).await;
+            }
+        }
+    }
+    Ok(did)
+}
+
+/// Sends, unless the lease has become too short for it.
+async fn begin(parts: &Parts, case: &Case, live: &Live, lease_ends: Instant) -> Settlement {
+    let left = lease_ends.saturating_duration_since(Instant::now());
+    if left < LEASE_LEFT_MIN {
+        return settlement::put_back(case.lease.clone());
+    }
+    let within = parts.exchange_timeout.min(left);
+    send(&parts.means, parts.clock.as_ref(), case, live, within).await
+}
+
+/// Every campaign of a claim, once.
+async fn know(parts: &Parts, campaigns: &mut Campaigns, jobs: &[Job]) -> Result<Known, StoreError> {
+    let mut known = Known::new();
+    let mut last = None;
+    for job in jobs {
+        let key = (job.lease.lane.campaign, job.lease.send.revision);
+        if last == Some(key) || known.contains_key(&key) {
+            continue;
+        }
+        last = Some(key);
+        let live = campaigns.live(parts.store.as_ref(), key.0, key.1, job.control.epoch).await?;
+        if let Err(error) = &live {
+            tracing::error!(campaign = key.0.0, revision = key.1, "sends have to wait: {error}");
+        }
+        known.insert(key, live);
+    }
+    Ok(known)
+}
+
+/// What is done with a send whose campaign cannot be read: it waits, if nothing else is certain.
+fn blind(case: &Case, text: &str, now: Timestamp) -> Settlement {
+    match admit_blind(&case.control, case.class(), case.profile.is_some()) {
+        Some(Decision::Suppress(reason, why)) => settlement::suppressed(case, reason, why, now),
+        _ => {
+            tracing::debug!(send = case.id_text, text, "held");
+            settlement::held(case.lease.clone(), now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX))
+        }
+    }
+}
+
+async fn put_back(parts: &Parts, shard: Shard, jobs: Vec<Job>, asked_at: Instant) {
+    for job in jobs {
+        let lease_ends = lease_ends(&job, asked_at);
+        parts.settler.put(shard, settlement::put_back(job.lease), lease_ends).await;
+    }
+}
+
+fn lease_ends(job: &Job, asked_at: Instant) -> Instant {
+    asked_at + Duration::from_secs(u64::from(job.control.lease_secs))
+}

@@ -1,0 +1,120 @@
+//! Takes one claimed send through decision, exchange and verdict to its settlement.
+
+use std::time::Duration;
+
+use campanile_core::attempt::Attempt;
+use campanile_core::network::Policy;
+use campanile_core::ports::{Clock, Settlement};
+use campanile_core::webhook::{Request, Unsendable};
+use campanile_core::webhook_headers::AttemptHead;
+use jiff::Timestamp;
+
+use crate::admit::{Decision, Given, admit};
+use crate::campaigns::Live;
+use crate::case::Case;
+use crate::judge::judge;
+use crate::outgoing::{Outgoing, outgoing};
+use crate::settlement;
+use crate::wire::Wire;
+
+/// What every send of this process is sent by.
+pub struct Means {
+    pub wire: Wire,
+    pub policy: Policy,
+    /// Of this program, as `user-agent` says it.
+    pub version: String,
+    /// In -1 to 1.
+    pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// Decides, and posts within `within` if the decision is to send.
+pub async fn send(
+    means: &Means,
+    clock: &dyn Clock,
+    case: &Case,
+    live: &Live,
+    within: Duration,
+) -> Settlement {
+    let began_at = clock.now();
+    let (request, outgoing) = match plan(means, case, live, began_at) {
+        Ok(post) => post,
+        Err(settlement) => return *settlement,
+    };
+    let outcome = means.wire.exchange(outgoing, within).await;
+    let ended_at = clock.now();
+    let attempt = Attempt { number: case.lease.send.next_attempt(), began_at, ended_at, outcome };
+    let schedule = &live.compiled.campaign.retry;
+    let verdict = judge(&attempt.outcome, case.lease.send.attempts, schedule, ended_at, (means.jitter)());
+    tracing::info!(
+        send = case.id_text,
+        campaign = live.record.id,
+        attempt = attempt.number,
+        outcome = attempt.outcome.text(),
+        took_ms = ended_at.duration_since(began_at).as_millis() as i64,
+        "attempt"
+    );
+    let given = given(means, case, live, began_at);
+    settlement::attempted(case, attempt, verdict, || {
+        let action = given.action()?;
+        Some(action.webhook.keep(&request, &given.context(action)?))
+    })
+}
+
+/// The request to be posted, or what becomes of the send without one.
+fn plan(
+    means: &Means,
+    case: &Case,
+    live: &Live,
+    now: Timestamp,
+) -> Result<(Request, Outgoing), Box<Settlement>> {
+    let suppressed = |reason, text| Box::new(settlement::suppressed(case, reason, text, now));
+    match admit(&given(means, case, live, now)) {
+        Decision::Send(request) => match attempt_request(means, case, live, &request, now) {
+            Ok(outgoing) => Ok((request, outgoing)),
+            Err(Unsendable { reason, detail }) => Err(suppressed(reason, detail)),
+        },
+        Decision::Suppress(reason, text) => Err(suppressed(reason, text)),
+        Decision::Hold(until, text) => {
+            tracing::error!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
+            Err(Box::new(settlement::held(case.lease.clone(), until)))
+        }
+    }
+}
+
+fn attempt_request(
+    means: &Means,
+    case: &Case,
+    live: &Live,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Outgoing, Unsendable> {
+    let keys = match live.compiled.keys.get(usize::from(case.lease.send.action)) {
+        Some(keys) => keys.as_ref().map_err(Unsendable::clone)?,
+        None => &Vec::new(),
+    };
+    let head = AttemptHead {
+        send_id: &case.id_text,
+        campaign_id: &live.record.id,
+        number: case.lease.send.next_attempt(),
+        at: now,
+        version: &means.version,
+    };
+    outgoing(request, &head, keys)
+}
+
+fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -> Given<'a> {
+    Given {
+        send: &case.lease.send,
+        send_id: &case.id_text,
+        class: case.class(),
+        control: &case.control,
+        record: &live.record,
+        campaign: &live.compiled.campaign,
+        profile: case.profile.as_ref(),
+        entry: case.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
+        kept: case.kept.as_ref(),
+        secrets: &live.secrets,
+        policy: &means.policy,
+        now,
+    }
+}

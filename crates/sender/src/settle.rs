@@ -1,0 +1,139 @@
+//! Carries settlements to the store in batches, one task a shard. Tries again while the store is away, as long as leases last.
+//!
+//! What cannot be settled is not lost: its lease runs out and the send comes back, under the same id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::limits;
+use campanile_core::number::Shard;
+use campanile_core::ports::{Settlement, Store, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a settlement waits for company.
+const COMPANY_WAIT: Duration = Duration::from_millis(1);
+/// Settlements waiting in one shard; past this, sends wait with their slots.
+const WAITING_MAX: usize = 4 * limits::SETTLE_MAX;
+const AWAY_WAIT_MIN: Duration = Duration::from_millis(20);
+const AWAY_WAIT_MAX: Duration = Duration::from_secs(1);
+/// A lease is surely gone this long after it ended by our own watch.
+const LEASE_GRACE: Duration = Duration::from_secs(5);
+
+/// A settlement, and when its lease ends at the latest.
+pub struct Settling {
+    pub settlement: Settlement,
+    pub lease_ends: Instant,
+}
+
+/// The way in; when all clones are gone, the tasks settle what they have and end.
+#[derive(Clone)]
+pub struct Settler(Arc<[mpsc::Sender<Settling>]>);
+
+impl Settler {
+    pub fn start(store: &Arc<dyn Store>, tasks: &mut JoinSet<()>) -> Settler {
+        let inboxes = store.layout().shards().map(|shard| {
+            let (sender, inbox) = mpsc::channel(WAITING_MAX);
+            tasks.spawn(run(store.clone(), shard, inbox));
+            sender
+        });
+        Settler(inboxes.collect())
+    }
+
+    pub async fn put(&self, shard: Shard, settlement: Settlement, lease_ends: Instant) {
+        let Some(sender) = self.0.get(usize::from(shard.0)) else {
+            return tracing::error!(shard = shard.0, "there is no such shard to settle in");
+        };
+        if sender.send(Settling { settlement, lease_ends }).await.is_err() {
+            tracing::error!(shard = shard.0, "a settlement came after the end; its lease will run out");
+        }
+    }
+}
+
+async fn run(store: Arc<dyn Store>, shard: Shard, mut inbox: mpsc::Receiver<Settling>) {
+    let mut batch = Vec::with_capacity(limits::SETTLE_MAX);
+    while let Some(first) = inbox.recv().await {
+        batch.push(first);
+        let company = async {
+            while batch.len() < limits::SETTLE_MAX {
+                match inbox.recv().await {
+                    Some(next) => batch.push(next),
+                    None => return,
+                }
+            }
+        };
+        let _ = timeout(COMPANY_WAIT, company).await;
+        settle(store.as_ref(), shard, batch.drain(..)).await;
+    }
+}
+
+async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Settling>) {
+    let (settlements, ends): (Vec<_>, Vec<_>) = batch.map(|s| (s.settlement, s.lease_ends)).unzip();
+    let give_up_at = ends.into_iter().max().unwrap_or_else(Instant::now) + LEASE_GRACE;
+    if let Err(error) = settle_until(store, shard, &settlements, give_up_at).await {
+        if settlements.len() == 1 {
+            report_lost(shard, &settlements, &error);
+            return;
+        }
+        // One that the store cannot take must not hold up the others.
+        for settlement in settlements.chunks(1) {
+            if let Err(error) = settle_until(store, shard, settlement, give_up_at).await {
+                report_lost(shard, settlement, &error);
+            }
+        }
+    }
+}
+
+/// Tries again while the store is away or full. `Err`: it will not take them, or not in time.
+async fn settle_until(
+    store: &dyn Store,
+    shard: Shard,
+    settlements: &[Settlement],
+    give_up_at: Instant,
+) -> Result<(), StoreError> {
+    let mut wait = AWAY_WAIT_MIN;
+    let mut is_first = true;
+    loop {
+        let error = match store.settle(shard, settlements).await {
+            Ok(settled) => {
+                if is_first {
+                    report_stale(store, shard, settlements, &settled);
+                }
+                tracing::debug!(shard = shard.0, settled = settled.len(), "settled");
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let may_pass = matches!(error, StoreError::Away(_) | StoreError::Full(_));
+        if !may_pass || Instant::now() + wait > give_up_at {
+            return Err(error);
+        }
+        // A repeat finds what the first call did gone, which is not worth a warning.
+        is_first = false;
+        sleep(wait).await;
+        wait = AWAY_WAIT_MAX.min(wait * 2);
+    }
+}
+
+fn report_stale(store: &dyn Store, shard: Shard, settlements: &[Settlement], settled: &[bool]) {
+    for (settlement, _) in settlements.iter().zip(settled).filter(|(_, settled)| !**settled) {
+        let send = settlement.row.as_ref().map(|row| row.send_id(store.layout(), shard).to_string());
+        let campaign = settlement.lease.lane.campaign.0;
+        tracing::warn!(
+            send,
+            campaign,
+            attempted = settlement.attempted,
+            "stale: the lease had run out before it was settled, the send comes again"
+        );
+    }
+}
+
+fn report_lost(shard: Shard, settlements: &[Settlement], error: &StoreError) {
+    tracing::error!(
+        shard = shard.0,
+        sends = settlements.len(),
+        %error,
+        "sends could not be settled; their leases run out and they come again"
+    );
+}

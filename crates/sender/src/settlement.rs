@@ -1,0 +1,97 @@
+//! Pure. Writes down what became of a send: the settlement, with its row for the log.
+//!
+//! Before: `admit` or `judge`. After: `settle`, which carries it to the store.
+
+use campanile_core::attempt::{Attempt, Outcome, Verdict};
+use campanile_core::due_send::Lease;
+use campanile_core::kept::Kept;
+use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::ports::{Settle, Settlement};
+use campanile_core::reason::Suppression;
+use campanile_core::webhook_kept::StoredRequest;
+use jiff::Timestamp;
+
+use crate::case::Case;
+
+pub fn suppressed(case: &Case, reason: Suppression, text: String, now: Timestamp) -> Settlement {
+    let ended = Ended::Suppressed(reason);
+    let attempts = case.lease.send.next_attempt() - 1;
+    let row = row(case, ended, attempts, now, text);
+    Settlement {
+        lease: case.lease.clone(),
+        settle: Settle::Suppressed(reason),
+        attempted: false,
+        row: Some(row),
+    }
+}
+
+pub fn held(lease: Lease, at: Timestamp) -> Settlement {
+    Settlement { lease, settle: Settle::Hold { at }, attempted: false, row: None }
+}
+
+/// As it was claimed, to whoever claims next.
+pub fn put_back(lease: Lease) -> Settlement {
+    Settlement { lease, settle: Settle::Back, attempted: false, row: None }
+}
+
+/// After an attempt. `keep` is asked only if there is something to keep.
+pub fn attempted(
+    case: &Case,
+    attempt: Attempt,
+    verdict: Verdict,
+    keep: impl FnOnce() -> Option<StoredRequest>,
+) -> Settlement {
+    let is_posted = !matches!(attempt.outcome, Outcome::Forbidden(_));
+    let now = attempt.ended_at;
+    let mut text = attempt.outcome.text();
+    let ended = match &verdict {
+        Verdict::Done => Ended::Delivered,
+        Verdict::RetryAt(_) => Ended::Retrying,
+        Verdict::GiveUp(reason) => Ended::Failed(*reason),
+        Verdict::Suppress(reason, why) => {
+            text.clone_from(why);
+            Ended::Suppressed(*reason)
+        }
+    };
+    let number = if is_posted { attempt.number } else { attempt.number.saturating_sub(1) };
+    let mut row = row(case, ended, number, now, text);
+    row.status = attempt.outcome.status();
+    let took = now.duration_since(attempt.began_at).as_millis();
+    row.took_ms = u32::try_from(took.max(0)).unwrap_or(u32::MAX);
+    let settle = match verdict {
+        Verdict::Done => Settle::Delivered,
+        Verdict::RetryAt(at) => Settle::Retry { at, kept: kept(case, attempt, keep) },
+        Verdict::GiveUp(reason) => Settle::Failed { reason, kept: kept(case, attempt, keep) },
+        Verdict::Suppress(reason, _) => Settle::Suppressed(reason),
+    };
+    Settlement { lease: case.lease.clone(), settle, attempted: is_posted, row: Some(row) }
+}
+
+/// The request of the first attempt, and all attempts.
+fn kept(case: &Case, attempt: Attempt, keep: impl FnOnce() -> Option<StoredRequest>) -> Vec<u8> {
+    let (request, mut attempts) = match &case.kept {
+        Some(kept) => (Some(kept.request.clone()), kept.attempts.clone()),
+        None => (keep(), Vec::new()),
+    };
+    attempts.push(attempt);
+    request.map(|request| Kept { request, attempts }.pack()).unwrap_or_default()
+}
+
+fn row(case: &Case, ended: Ended, attempts: u32, at: Timestamp, text: String) -> LogRow {
+    let send = &case.lease.send;
+    LogRow {
+        ended,
+        campaign: case.lease.lane.campaign,
+        user: send.user,
+        user_hash: case.id.user_hash,
+        key: send.key,
+        action: send.action,
+        due_at: send.due_at,
+        at,
+        revision: send.revision,
+        attempts: u8::try_from(attempts).unwrap_or(u8::MAX),
+        status: 0,
+        took_ms: 0,
+        text,
+    }
+}

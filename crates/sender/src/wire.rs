@@ -1,0 +1,226 @@
+//! Posts a request and says what happened: always an outcome, never an error.
+//!
+//! Before: `outgoing`. After: `judge`. One deadline covers the exchange from the first connect to the last byte of the answer.
+//! Redirects are not followed. A request is sent a second time only if none of its bytes left this process the first time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use campanile_core::attempt::{Answer, Outcome, Phase};
+use campanile_core::limits;
+use campanile_core::network::Policy;
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use rustls::RootCertStore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::dial::{Connection, Dialer, broken};
+use crate::outgoing::{Outgoing, Target, fit_http1, fit_http2};
+use crate::pool::Pool;
+use crate::tls;
+
+/// Pooled connections that turned out to be closed, before a fresh one is made.
+const STALE_MAX: usize = 3;
+
+pub struct WireConfig {
+    pub policy: Policy,
+    pub connect_timeout: Duration,
+    /// Idle connections kept, of all destinations together.
+    pub idle_max: usize,
+    /// Certificates to trust; none: the machine's.
+    pub roots: Option<RootCertStore>,
+}
+
+pub struct Wire {
+    dialer: Dialer,
+    pool: Pool,
+    connect_timeout: Duration,
+}
+
+type Request = http::Request<Full<Bytes>>;
+type Response = http::Response<Incoming>;
+
+impl Wire {
+    pub fn new(config: WireConfig) -> Result<Wire, rustls::Error> {
+        let tls = tls::client_config(config.roots.unwrap_or_else(tls::machine_roots))?;
+        Ok(Wire {
+            dialer: Dialer { policy: config.policy, tls },
+            pool: Pool::new(config.idle_max),
+            connect_timeout: config.connect_timeout,
+        })
+    }
+
+    /// Sends once and reads the answer, all within `within`.
+    pub async fn exchange(&self, outgoing: Outgoing, within: Duration) -> Outcome {
+        let deadline = Instant::now() + within;
+        let (target, request) = outgoing.into_request();
+        match self.post(&target, request, deadline).await {
+            Ok(answer) => Outcome::Answered(answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Closes connections that have been idle for too long; to be called every second or so.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    /// Connections that wait for a request.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.pool.sweep();
+        self.pool.idle()
+    }
+
+    async fn post(
+        &self,
+        target: &Target,
+        mut request: Request,
+        deadline: Instant,
+    ) -> Result<Answer, Outcome> {
+        let key = target.key();
+        for tries in 0.. {
+            let pooled = if tries < STALE_MAX { self.pool.take(&key).await } else { None };
+            let is_pooled = pooled.is_some();
+            let mut connection = match pooled {
+                Some(connection) => connection,
+                None => self.connect(target, &key, deadline).await?,
+            };
+            match send(&mut connection, target, request, deadline).await {
+                Ok(response) => return self.read(connection, key, response, deadline).await,
+                Err(Unsent::Untouched(back, _)) if is_pooled => request = *back,
+                Err(Unsent::Untouched(_, outcome) | Unsent::Perhaps(outcome)) => return Err(outcome),
+            }
+        }
+        Err(Outcome::Broken("no connection stayed open".to_owned()))
+    }
+
+    async fn connect(&self, target: &Target, key: &str, deadline: Instant) -> Result<Connection, Outcome> {
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        let turn = if target.is_https { self.pool.turn(key) } else { None };
+        let mut _guard = None;
+        if let Some(turn) = turn {
+            let timed_out = |_| Outcome::TimedOut(Phase::Connect);
+            _guard = Some(timeout_at(deadline, turn.lock_owned()).await.map_err(timed_out)?);
+            // Somebody may have made a connection while we waited for our turn.
+            if let Some(connection) = self.pool.take(key).await {
+                return Ok(connection);
+            }
+            if self.pool.turn(key).is_none() {
+                _guard = None;
+            }
+        }
+        let connection = self.dialer.dial(target, deadline).await?;
+        if target.is_https {
+            self.pool.learn(key, &connection);
+        }
+        Ok(connection)
+    }
+
+    async fn read(
+        &self,
+        connection: Connection,
+        key: String,
+        response: Response,
+        deadline: Instant,
+    ) -> Result<Answer, Outcome> {
+        let (head, body) = response.into_parts();
+        let header = |name: HeaderName| header_text(&head.headers, name);
+        let mut answer = Answer {
+            status: head.status.as_u16(),
+            retry_after: header(RETRY_AFTER),
+            content_type: header(CONTENT_TYPE),
+            body: String::new(),
+        };
+        let body = match timeout_at(deadline, read_body(body)).await {
+            Ok(body) => body?,
+            Err(_) => return Err(Outcome::TimedOut(Phase::Body)),
+        };
+        if !head.status.is_success() {
+            answer.body = beginning(&body.start);
+        }
+        if let (Connection::Http1(http1), true) = (connection, body.is_whole) {
+            self.pool.give_back(key, http1);
+        }
+        Ok(answer)
+    }
+}
+
+/// Why there is no answer.
+enum Unsent {
+    /// No byte of it was sent.
+    Untouched(Box<Request>, Outcome),
+    /// It may have arrived.
+    Perhaps(Outcome),
+}
+
+async fn send(
+    connection: &mut Connection,
+    target: &Target,
+    mut request: Request,
+    deadline: Instant,
+) -> Result<Response, Unsent> {
+    let sent = match connection {
+        Connection::Http1(http1) => {
+            fit_http1(&mut request, target);
+            timeout_at(deadline, http1.sender.try_send_request(request)).await
+        }
+        Connection::Http2(sender) => {
+            fit_http2(&mut request, target);
+            timeout_at(deadline, sender.try_send_request(request)).await
+        }
+    };
+    match sent {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut error)) => {
+            let back = error.take_message();
+            let outcome = broken(error.error());
+            Err(match back {
+                Some(request) => Unsent::Untouched(Box::new(request), outcome),
+                None => Unsent::Perhaps(outcome),
+            })
+        }
+        Err(_) => Err(Unsent::Perhaps(Outcome::TimedOut(Phase::Answer))),
+    }
+}
+
+struct Body {
+    /// At most what is kept of it.
+    start: BytesMut,
+    /// It was read to its end: the connection can be used again.
+    is_whole: bool,
+}
+
+/// Reads to the end or to the bound, and keeps the beginning.
+async fn read_body(mut body: Incoming) -> Result<Body, Outcome> {
+    let mut read = Body { start: BytesMut::new(), is_whole: false };
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        let Some(data) = frame.data_ref() else { continue };
+        let room = limits::RESPONSE_KEPT_BYTES_MAX.saturating_sub(read.start.len());
+        read.start.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+        seen += data.len();
+        if seen > limits::RESPONSE_BODY_BYTES_MAX {
+            return Ok(read);
+        }
+    }
+    read.is_whole = true;
+    Ok(read)
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(beginning(value.as_bytes()))
+}
+
+/// As text, within the bound of what is kept.
+fn beginning(bytes: &[u8]) -> String {
+    let start = bytes.get(..limits::RESPONSE_KEPT_BYTES_MAX.min(bytes.len())).unwrap_or_default();
+    let mut text = String::from_utf8_lossy(start).into_owned();
+    // What stands for a byte that is no text is longer than the byte.
+    text.truncate(text.floor_char_boundary(limits::RESPONSE_KEPT_BYTES_MAX));
+    text
+}
