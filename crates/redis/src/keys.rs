@@ -1,5 +1,5 @@
 //! Pure. Every key of the store, in one table. `P` is the tag of a shard with its colon, `{s17}:`; scripts are given it as
-//! KEYS[1] and append the suffix, so that whatever belongs to a user stays in one slot.
+//! `KEYS[1]` and append the suffix, so that whatever belongs to a user stays in one slot.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
