@@ -62,12 +62,13 @@ pub struct Step {
 type Gate = for<'a> fn(&Given<'a>) -> Option<Decision>;
 
 /// All gates but the last one, which renders the request.
-const GATES: [(&str, Gate); 5] = [
+const GATES: [(&str, Gate); 6] = [
     ("campaign", campaign_gate),
     ("user", user_gate),
     ("audience", audience_gate),
     ("expiry", expiry_gate),
     ("entry", entry_gate),
+    ("secrets", secrets_gate),
 ];
 
 const REQUEST: &str = "request";
@@ -141,8 +142,14 @@ fn expiry_gate(given: &Given<'_>) -> Option<Decision> {
 
 fn entry_gate(given: &Given<'_>) -> Option<Decision> {
     let text = given.entry.err()?;
-    let until = given.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX);
-    Some(Decision::Hold(until, text.to_owned()))
+    Some(given.wait(text.to_owned()))
+}
+
+/// A secret that is gone may be put again: the send waits for it as long as it is good.
+fn secrets_gate(given: &Given<'_>) -> Option<Decision> {
+    let mut names = given.action()?.webhook.secrets().iter();
+    let missing = names.find(|name| given.secrets.get(name).is_none())?;
+    Some(given.wait(format!("secret {missing} does not exist")))
 }
 
 fn request(given: &Given<'_>) -> Decision {
@@ -166,6 +173,10 @@ fn request(given: &Given<'_>) -> Decision {
 impl<'a> Given<'a> {
     pub fn action(&self) -> Option<&'a Action> {
         self.campaign.actions.get(usize::from(self.send.action))
+    }
+
+    fn wait(&self, text: String) -> Decision {
+        Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
     }
 
     /// None: the user is gone.

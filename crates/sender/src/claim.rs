@@ -23,7 +23,6 @@ use crate::settlement;
 const LEASE_LEFT_MIN: Duration = Duration::from_secs(2);
 
 /// What a pass works with.
-#[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -41,11 +40,11 @@ pub(crate) struct Pass {
     pub(crate) more: bool,
 }
 
-type Known = HashMap<(CampaignNo, u32), Result<Live, String>>;
+type Known = HashMap<(CampaignNo, u32), Result<Arc<Live>, String>>;
 
 /// Claims at most as many sends as `slots` holds.
 pub(crate) async fn pass(
-    parts: &Parts,
+    parts: &Arc<Parts>,
     campaigns: &mut Campaigns,
     shard: Shard,
     mut slots: OwnedSemaphorePermit,
@@ -68,12 +67,11 @@ pub(crate) async fn pass(
     }
     for job in claimed.jobs {
         let lease_ends = lease_ends(&job, asked_at);
-        let live = known.get(&(job.lease.lane.campaign, job.lease.send.revision));
-        let case = Case::open(job, parts.store.layout(), shard);
-        match live {
+        match known.get(&(job.lease.lane.campaign, job.lease.send.revision)) {
             Some(Ok(live)) => {
                 let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
                 running.spawn(async move {
+                    let case = Case::open(job, parts.store.layout(), shard);
                     let settlement = begin(&parts, &case, &live, lease_ends).await;
                     parts.settler.put(shard, settlement, lease_ends).await;
                     drop(slot);
@@ -81,6 +79,7 @@ pub(crate) async fn pass(
             }
             unreadable => {
                 let text = unreadable.and_then(|live| live.as_ref().err()).map_or("", String::as_str);
+                let case = Case::open(job, parts.store.layout(), shard);
                 let settlement = blind(&case, text, parts.clock.now());
                 parts.settler.put(shard, settlement, lease_ends).await;
             }
@@ -113,7 +112,7 @@ async fn know(parts: &Parts, campaigns: &mut Campaigns, jobs: &[Job]) -> Result<
         if let Err(error) = &live {
             tracing::error!(campaign = key.0.0, revision = key.1, "sends have to wait: {error}");
         }
-        known.insert(key, live);
+        known.insert(key, live.map(Arc::new));
     }
     Ok(known)
 }

@@ -1,6 +1,6 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
+//! Brains: `admit`, `outgoing`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
 //! `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
@@ -19,8 +19,18 @@ mod pool;
 mod tls;
 pub mod wire;
 
+pub mod hide;
 pub mod judge;
 pub mod settle;
 pub mod settlement;
+
+#[cfg(test)]
+mod admit_tests;
+#[cfg(test)]
+mod run_tests;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod scripted_store;
 #[cfg(test)]
 mod wire_tests;

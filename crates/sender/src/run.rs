@@ -65,7 +65,7 @@ impl Default for SenderConfig {
 }
 
 struct Sender {
-    parts: Parts,
+    parts: Arc<Parts>,
     campaigns: Campaigns,
     shards: Vec<Shard>,
     /// The place of the shard to be asked next.
@@ -93,14 +93,14 @@ pub async fn run(
         roots: config.roots,
     })?;
     let mut settling = JoinSet::new();
-    let parts = Parts {
+    let parts = Arc::new(Parts {
         settler: Settler::start(&store, &mut settling),
         means: Arc::new(Means { wire, policy: config.policy, version: config.version, jitter }),
         clock,
         exchange_timeout: config.exchange_timeout,
         shutdown,
         store,
-    };
+    });
     let mut sender = Sender {
         shards: parts.store.layout().shards().collect(),
         parts,

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::admit::{Decision, Given, admit};
 use crate::campaigns::Live;
 use crate::case::Case;
+use crate::hide::hide;
 use crate::judge::judge;
 use crate::outgoing::{Outgoing, outgoing};
 use crate::settlement;
@@ -40,7 +41,10 @@ pub async fn send(
         Ok(post) => post,
         Err(settlement) => return *settlement,
     };
-    let outcome = means.wire.exchange(outgoing, within).await;
+    let mut outcome = means.wire.exchange(outgoing, within).await;
+    let given = given(means, case, live, began_at);
+    let action = given.action();
+    hide(&mut outcome, &request, action.map_or(&[], |action| action.webhook.secrets()), &live.secrets);
     let ended_at = clock.now();
     let attempt = Attempt { number: case.lease.send.next_attempt(), began_at, ended_at, outcome };
     let schedule = &live.compiled.campaign.retry;
@@ -53,9 +57,8 @@ pub async fn send(
         took_ms = ended_at.duration_since(began_at).as_millis() as i64,
         "attempt"
     );
-    let given = given(means, case, live, began_at);
     settlement::attempted(case, attempt, verdict, || {
-        let action = given.action()?;
+        let action = action?;
         Some(action.webhook.keep(&request, &given.context(action)?))
     })
 }

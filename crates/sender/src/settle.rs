@@ -27,9 +27,8 @@ pub struct Settling {
     pub lease_ends: Instant,
 }
 
-/// The way in; when all clones are gone, the tasks settle what they have and end.
-#[derive(Clone)]
-pub struct Settler(Arc<[mpsc::Sender<Settling>]>);
+/// The way in; when it is gone, the tasks settle what they have and end.
+pub struct Settler(Vec<mpsc::Sender<Settling>>);
 
 impl Settler {
     pub fn start(store: &Arc<dyn Store>, tasks: &mut JoinSet<()>) -> Settler {

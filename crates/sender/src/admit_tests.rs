@@ -1,0 +1,241 @@
+//! Every gate stops what it should, in the order of the contract.
+
+use std::time::Duration;
+
+use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::due_send::{Class, DueSend, Skip};
+use campanile_core::event::EntryData;
+use campanile_core::kept::Kept;
+use campanile_core::network::Policy;
+use campanile_core::reason::Suppression;
+use campanile_core::secret::Secrets;
+use campanile_core::user::Profile;
+use campanile_core::webhook::Request;
+use campanile_core::webhook_draft::Row;
+use serde_json::json;
+
+use crate::admit::{Decision, Given, UNREADABLE_WAIT, admit, admit_blind, steps};
+use crate::sample::{at, control, draft, due_send, mary, now, profile, record};
+
+const URL: &str = "https://h.example/hook";
+
+/// Everything a decision looks at, to be changed in one place.
+struct World {
+    record: CampaignRecord,
+    send: DueSend,
+    class: Class,
+    profile: Option<Profile>,
+    entry: Result<Option<EntryData>, String>,
+    kept: Option<Kept>,
+    policy: Policy,
+    now: jiff::Timestamp,
+}
+
+fn world() -> World {
+    World {
+        record: record(draft(URL)),
+        send: due_send(1),
+        class: Class::First,
+        profile: Some(mary()),
+        entry: Ok(None),
+        kept: None,
+        policy: Policy::default(),
+        now: now(),
+    }
+}
+
+fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
+    let (policy, any, secrets) = (Policy::unchecked(), Secrets::unchecked(), Secrets::default());
+    let rules = Rules { policy: &policy, secrets: &any, now: now() };
+    let campaign = Campaign::compile(world.record.draft.clone(), &rules).unwrap();
+    ask(&Given {
+        send: &world.send,
+        send_id: "id",
+        class: world.class,
+        control: &control(&world.record),
+        record: &world.record,
+        campaign: &campaign,
+        profile: world.profile.as_ref(),
+        entry: world.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
+        kept: world.kept.as_ref(),
+        secrets: &secrets,
+        policy: &world.policy,
+        now: world.now,
+    })
+}
+
+fn decide(change: impl FnOnce(&mut World)) -> (Decision, Vec<&'static str>) {
+    let mut world = world();
+    change(&mut world);
+    let decision = decided(&world, admit);
+    let steps = decided(&world, steps);
+    let shown = steps.last().and_then(|step| step.stopped.clone());
+    let stopped = Some(decision.clone()).filter(|decision| !matches!(decision, Decision::Send(_)));
+    assert_eq!(shown, stopped, "the steps end as the decision does");
+    assert!(steps.iter().rev().skip(1).all(|step| step.stopped.is_none()));
+    (decision, steps.into_iter().map(|step| step.gate).collect())
+}
+
+#[track_caller]
+fn check_sent(change: impl FnOnce(&mut World)) -> Request {
+    match decide(change).0 {
+        Decision::Send(request) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_suppressed(reason: Suppression, text: &str, change: impl FnOnce(&mut World)) {
+    match decide(change).0 {
+        Decision::Suppress(given, why) => {
+            assert_eq!(given, reason, "{why}");
+            assert!(why.contains(text), "{why} lacks {text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_send_that_passes_every_gate_is_rendered() {
+    let request = check_sent(|_| {});
+    assert_eq!((request.url.as_str(), request.body.as_slice()), (URL, br#"{"name":"Mary"}"#.as_slice()));
+    let (_, gates) = decide(|_| {});
+    assert_eq!(gates, ["campaign", "user", "audience", "expiry", "entry", "secrets", "request"]);
+}
+
+#[test]
+fn each_gate_names_its_reason() {
+    check_suppressed(Suppression::CampaignEnded, "ended", |w| w.record.state = State::Ended);
+    check_suppressed(Suppression::Cancelled, "dropped", |w| w.record.dropped_until = Some(now()));
+    check_suppressed(Suppression::UserDeleted, "", |w| w.profile = None);
+    check_suppressed(Suppression::AudienceLeft, r#"user.plan == "pro""#, |w| {
+        w.profile = Some(profile(1, json!({"name": "Mary", "plan": "free"})));
+    });
+    check_suppressed(Suppression::Expired, "2026-11-27T08:00:00Z", |w| {
+        w.now = at("2026-11-27T08:00:00.001Z");
+    });
+    check_suppressed(Suppression::TemplateMissingValue, "user.name", |w| {
+        w.profile = Some(profile(1, json!({"plan": "pro"})));
+    });
+    check_suppressed(Suppression::TargetForbidden, "10.0.0.1", |w| {
+        w.record.draft = draft("https://10.0.0.1/hook");
+    });
+    check_suppressed(Suppression::Cancelled, "action", |w| w.send.action = 1);
+}
+
+#[test]
+fn the_first_gate_that_stops_a_send_is_the_one_that_is_named() {
+    let everything_wrong = |w: &mut World| {
+        w.record.state = State::Ended;
+        w.record.dropped_until = Some(now());
+        w.profile = None;
+        w.now = at("2027-01-01T00:00:00Z");
+    };
+    assert_eq!(decide(everything_wrong).1, ["campaign"]);
+    let expired_and_left = |w: &mut World| {
+        w.profile = Some(profile(1, json!({})));
+        w.now = at("2027-01-01T00:00:00Z");
+    };
+    assert_eq!(decide(expired_and_left).1, ["campaign", "user", "audience"]);
+}
+
+#[test]
+fn what_was_dropped_ends_at_the_instant_of_the_drop() {
+    check_sent(|w| {
+        w.record.dropped_until = Some(now());
+        w.send.due_at = at("2026-11-24T08:00:00.001Z");
+    });
+}
+
+#[test]
+fn a_manual_entry_may_skip_the_audience_and_nothing_else() {
+    let skip = Skip { audience: true, ..Skip::default() };
+    check_sent(|w| {
+        w.send.skip = skip;
+        w.profile = Some(profile(1, json!({"name": "Mary", "plan": "free"})));
+    });
+    check_suppressed(Suppression::CampaignEnded, "", |w| {
+        w.send.skip = skip;
+        w.record.state = State::Ended;
+    });
+}
+
+#[test]
+fn a_resent_send_passes_but_for_its_user_and_the_network_guard() {
+    check_sent(|w| {
+        w.class = Class::Resent;
+        w.record.state = State::Ended;
+        w.record.dropped_until = Some(now());
+        w.profile = Some(profile(1, json!({"name": "Mary"})));
+        w.now = at("2027-01-01T00:00:00Z");
+    });
+    check_suppressed(Suppression::UserDeleted, "", |w| {
+        w.class = Class::Resent;
+        w.profile = None;
+    });
+    check_suppressed(Suppression::TargetForbidden, "", |w| {
+        w.class = Class::Resent;
+        w.record.draft = draft("http://h.example/");
+    });
+}
+
+#[test]
+fn what_cannot_be_read_waits_until_it_expires() {
+    let held = |change: &dyn Fn(&mut World)| match decide(change).0 {
+        Decision::Hold(until, why) => {
+            assert_eq!(until, now() + UNREADABLE_WAIT);
+            why
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(held(&|w| w.entry = Err("entry data: format 9".to_owned())), "entry data: format 9");
+    let secret = |w: &mut World| {
+        let row = Row { name: "x-key".to_owned(), value: json!("{{ secret.KEY }}") };
+        w.record.draft.webhook.as_mut().unwrap().headers.push(row);
+    };
+    assert_eq!(held(&secret), "secret KEY does not exist");
+    check_suppressed(Suppression::Expired, "", |w| {
+        w.entry = Err("entry data: format 9".to_owned());
+        w.now = now() + Duration::from_secs(72 * 3600 + 1);
+    });
+}
+
+#[test]
+fn values_of_an_entry_are_rendered() {
+    let request = check_sent(|w| {
+        w.record.draft.webhook.as_mut().unwrap().data =
+            vec![Row { name: "cents".to_owned(), value: json!("{{ values.cents }}") }];
+        w.entry = Ok(Some(EntryData::Values(json!({"cents": 5}).as_object().unwrap().clone())));
+    });
+    assert_eq!(request.body, br#"{"cents":5}"#);
+}
+
+#[test]
+fn a_retry_posts_the_bytes_of_the_first_attempt() {
+    let mut world = world();
+    let stored = decided(&world, |given| {
+        let Decision::Send(request) = admit(given) else { panic!("it is sent") };
+        let action = given.action().unwrap();
+        action.webhook.keep(&request, &given.context(action).unwrap())
+    });
+    world.kept = Some(Kept { request: stored, attempts: vec![] });
+    world.profile = Some(profile(1, json!({"plan": "pro", "name": "Maria"})));
+    let Decision::Send(request) = decided(&world, admit) else { panic!("it is sent") };
+    assert_eq!(request.body, br#"{"name":"Mary"}"#);
+}
+
+#[test]
+fn without_the_definition_only_what_is_certain_is_decided() {
+    let running = control(&record(draft(URL)));
+    let ended = control(&CampaignRecord { state: State::Ended, ..record(draft(URL)) });
+    let reason = |decision| match decision {
+        Some(Decision::Suppress(reason, _)) => Some(reason),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(admit_blind(&running, Class::First, true)), None);
+    assert_eq!(reason(admit_blind(&running, Class::First, false)), Some(Suppression::UserDeleted));
+    assert_eq!(reason(admit_blind(&ended, Class::Retry, true)), Some(Suppression::CampaignEnded));
+    assert_eq!(reason(admit_blind(&ended, Class::Resent, true)), None);
+}
