@@ -1,0 +1,97 @@
+//! The event log: accepted once, read from its head, committed against what was read.
+
+use std::collections::BTreeSet;
+
+use campanile_core::limits;
+use campanile_core::number::{UserNo, instant, millis};
+use campanile_core::ports::{EventCommit, EventPage, LoggedEvent, NewEvent, StoreError};
+use rusqlite::params;
+
+use crate::room::{Done, Room};
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+impl Room<'_> {
+    pub(crate) fn accept_events(&mut self, events: &[NewEvent]) -> Done<Vec<bool>> {
+        let waiting = self.one(
+            "SELECT count(*) FROM (SELECT 1 FROM events LIMIT ?1)",
+            [limits::EVENT_LOG_MAX as i64],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let waiting = waiting.unwrap_or(0).unsigned_abs() as usize;
+        if waiting + events.len() > limits::EVENT_LOG_MAX {
+            return Err(StoreError::Full(format!("{waiting} events are waiting to be looked at")));
+        }
+        let mut answers = Vec::with_capacity(events.len());
+        for event in events {
+            // Days by the clock of arrival: a client's own time never opens a new one.
+            let day = (millis(self.now) / DAY_MS) as i64;
+            let hash = event.id_hash as i64;
+            let yesterday = "SELECT 1 FROM seen WHERE day = ?1 AND hash = ?2";
+            let is_new = self.one(yesterday, params![day - 1, hash], |_| Ok(()))?.is_none()
+                && self.run("INSERT OR IGNORE INTO seen (day, hash) VALUES (?1, ?2)", params![day, hash])?
+                    == 1;
+            answers.push(is_new);
+            if !is_new {
+                continue;
+            }
+            let Some(user) = self.open_user(&event.user_id, Some(event.accepted_at))? else { continue };
+            let sql = "INSERT INTO events (accepted_at, user, bytes) VALUES (?1, ?2, ?3)";
+            self.run(sql, params![millis(event.accepted_at) as i64, user.no.0 as i64, event.bytes])?;
+            self.wake.schedule = true;
+        }
+        let today = (millis(self.now) / DAY_MS) as i64;
+        self.run("DELETE FROM seen WHERE day < ?1", [today - 1])?;
+        Ok(answers)
+    }
+
+    pub(crate) fn read_events(&self, limit: usize) -> Done<EventPage> {
+        let sql = "SELECT accepted_at, user, bytes FROM events ORDER BY seq LIMIT ?1";
+        let events = self.all(sql, [limit as i64], |row| {
+            Ok(LoggedEvent {
+                accepted_at: instant(row.get::<_, i64>(0)?.unsigned_abs()),
+                user: UserNo(row.get::<_, i64>(1)?.unsigned_abs()),
+                bytes: row.get(2)?,
+            })
+        })?;
+        let numbers: BTreeSet<UserNo> = events.iter().map(|event| event.user).collect();
+        let mut users = Vec::with_capacity(numbers.len());
+        for no in numbers {
+            users.extend(self.load_user(no)?);
+        }
+        Ok(EventPage { head: self.meta("head")?, control: self.meta("control")?, events, users })
+    }
+
+    pub(crate) fn commit_events(&mut self, commit: &EventCommit) -> Done<bool> {
+        if self.meta("head")? != commit.head || self.meta("control")? != commit.control {
+            return Ok(false);
+        }
+        for user in &commit.users {
+            let sql = "SELECT version FROM users WHERE no = ?1";
+            let version = self.one(sql, [user.no.0 as i64], |row| row.get::<_, i64>(0))?;
+            if version != Some(user.version as i64) {
+                return Ok(false);
+            }
+        }
+        let last =
+            self.all("SELECT seq, bytes FROM events ORDER BY seq LIMIT ?1", [commit.read as i64], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            })?;
+        for user in &commit.users {
+            self.save_user(user)?;
+        }
+        for place in &commit.foreign {
+            if let Some((_, bytes)) = last.get(*place) {
+                self.put_aside("the event log", bytes)?;
+            }
+        }
+        self.add_entries(&commit.entries)?;
+        self.count(commit.counts.iter().copied())?;
+        self.keep_refused(&commit.refused)?;
+        if let Some((seq, _)) = last.last() {
+            self.run("DELETE FROM events WHERE seq <= ?1", [seq])?;
+            self.raise_meta("head", last.len() as u64)?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,204 @@
+//! Settlements: leased sends end or move; attempt, verdict, counters and log in one step. And the leases of the dead.
+
+use std::collections::BTreeMap;
+
+use campanile_core::counter::{Count, Counter, summed};
+use campanile_core::due_send::{Class, DueEntry, DueSend, Lane, Lease, user_hash};
+use campanile_core::limits;
+use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::number::{Layout, millis};
+use campanile_core::ports::{Settle, Settlement};
+use campanile_core::reason::Failure;
+use rusqlite::params;
+
+use crate::room::{Done, Room};
+
+impl Room<'_> {
+    pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Done<Vec<bool>> {
+        let mut answers = Vec::with_capacity(settlements.len());
+        let mut counts = Vec::new();
+        let mut backs = Vec::new();
+        for settlement in settlements {
+            let lease = &settlement.lease;
+            let sql = "DELETE FROM leases WHERE fence = ?1 AND core = ?2";
+            let is_live = self.run(sql, params![lease.fence as i64, lease.send.encode().as_slice()])? == 1;
+            answers.push(is_live);
+            if is_live {
+                self.settle_one(settlement, &mut counts, &mut backs)?;
+            }
+        }
+        // From the last to the first, so that the front of a lane keeps its order.
+        for (lane, core) in backs.into_iter().rev() {
+            self.queue(lane, &core, false)?;
+        }
+        self.count(summed(counts))?;
+        self.trim_log()?;
+        Ok(answers)
+    }
+
+    fn settle_one(
+        &mut self,
+        settlement: &Settlement,
+        counts: &mut Vec<Count>,
+        backs: &mut Vec<(Lane, Vec<u8>)>,
+    ) -> Done<()> {
+        let lane = settlement.lease.lane;
+        let mut send = settlement.lease.send.clone();
+        let action = send.action;
+        let mut count = |counter, by| counts.push(Count { campaign: lane.campaign, counter, by });
+        if settlement.attempted {
+            send.attempts = send.attempts.saturating_add(1);
+            count(Counter::Attempts(action), 1);
+        }
+        let ended = match &settlement.settle {
+            Settle::Delivered => Some(Counter::Delivered(action)),
+            Settle::Failed { .. } => Some(Counter::Failed(action)),
+            Settle::Suppressed(reason) => Some(Counter::Suppressed(action, *reason)),
+            Settle::Retry { .. } | Settle::Hold { .. } | Settle::Back => None,
+        };
+        if let Some(counter) = ended {
+            count(Counter::Pending(action), -1);
+            count(counter, 1);
+            count(Counter::Open, -1);
+            count(Counter::Finished, 1);
+        }
+        match &settlement.settle {
+            Settle::Delivered | Settle::Suppressed(_) => self.forget(lane, &send)?,
+            Settle::Failed { kept, .. } => self.keep_failed(lane, &send, kept)?,
+            Settle::Retry { at, kept } => {
+                count(Counter::Retries(action), 1);
+                self.keep_request(lane, &send, kept)?;
+                send.has_request = true;
+                let class = if lane.class == Class::First { Class::Retry } else { lane.class };
+                self.place(&DueEntry { at: *at, lane: Lane { class, ..lane }, send })?;
+            }
+            Settle::Hold { at } => self.place(&DueEntry { at: *at, lane, send: unpinned(send) })?,
+            Settle::Back => backs.push((lane, unpinned(send).encode().to_vec())),
+        }
+        if let Some(row) = &settlement.row {
+            self.log(row)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn log(&self, row: &LogRow) -> Done<()> {
+        self.run("INSERT INTO log (bytes) VALUES (?1)", [row.encode()]).map(drop)
+    }
+
+    fn trim_log(&self) -> Done<()> {
+        let sql = "DELETE FROM log WHERE seq <= (SELECT max(seq) FROM log) - ?1";
+        self.run(sql, [limits::LOG_ROWS_MAX as i64]).map(drop)
+    }
+
+    fn keep_request(&self, lane: Lane, send: &DueSend, bytes: &[u8]) -> Done<()> {
+        let sql =
+            "INSERT OR REPLACE INTO kept (campaign, user, key, action, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.run(sql, params![lane.campaign.0, send.user.0 as i64, send.key as i64, send.action, bytes])
+            .map(drop)
+    }
+
+    fn keep_failed(&self, lane: Lane, send: &DueSend, kept: &[u8]) -> Done<()> {
+        if !kept.is_empty() {
+            self.keep_request(lane, send, kept)?;
+        }
+        let sql = "INSERT INTO failed (campaign, user, key, action) VALUES (?1, ?2, ?3, ?4)";
+        self.run(sql, params![lane.campaign.0, send.user.0 as i64, send.key as i64, send.action])?;
+        let old = "SELECT seq, campaign, user, key, action FROM failed
+            WHERE seq <= (SELECT max(seq) FROM failed) - ?1 LIMIT 10";
+        let old = self.all(old, [limits::FAILED_MAX as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        for (seq, campaign, user, key, action) in old {
+            let (seq, campaign, user, key, action): (i64, u32, i64, i64, u8) =
+                (seq, campaign, user, key, action);
+            self.run("DELETE FROM failed WHERE seq = ?1", [seq])?;
+            self.forget_entry(campaign, user, key, action)?;
+        }
+        Ok(())
+    }
+
+    /// What its entry kept goes with the send.
+    fn forget(&self, lane: Lane, send: &DueSend) -> Done<()> {
+        if send.has_data || send.has_request {
+            self.forget_entry(lane.campaign.0, send.user.0 as i64, send.key as i64, send.action)?;
+        }
+        Ok(())
+    }
+
+    fn forget_entry(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<()> {
+        let sql = "DELETE FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
+        self.run(sql, params![campaign, user, key])?;
+        let sql = "DELETE FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
+        self.run(sql, params![campaign, user, key, action]).map(drop)
+    }
+
+    /// Takes back what ran out by now.
+    pub(crate) fn reclaim(&mut self, layout: &Layout, limit: usize) -> Done<usize> {
+        self.reclaim_before(layout, millis(self.now) as i64, limit)
+    }
+
+    /// Takes back every lease: whoever held them is gone.
+    pub(crate) fn reclaim_all(&mut self, layout: &Layout) -> Done<usize> {
+        self.reclaim_before(layout, i64::MAX, usize::MAX)
+    }
+
+    fn reclaim_before(&mut self, layout: &Layout, before: i64, limit: usize) -> Done<usize> {
+        let sql = "SELECT fence, lane, core FROM leases WHERE expires_at <= ?1 ORDER BY fence DESC LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let out = self.all(sql, params![before, limit], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+        })?;
+        let mut abandoned = BTreeMap::new();
+        for (fence, lane, core) in &out {
+            let (Ok(lane), Ok(mut send)) = (Lane::decode(lane), DueSend::decode(core)) else {
+                self.run("DELETE FROM leases WHERE fence = ?1", [fence])?;
+                self.put_aside("a lease", &[lane.as_slice(), core].concat())?;
+                continue;
+            };
+            if send.redeliveries + 1 >= limits::REDELIVERIES_MAX {
+                abandoned.insert(*fence, Lease { fence: fence.unsigned_abs(), lane, send });
+                continue;
+            }
+            self.run("DELETE FROM leases WHERE fence = ?1", [fence])?;
+            send.redeliveries += 1;
+            self.queue(lane, &send.encode(), false)?;
+        }
+        let failed: Vec<Settlement> =
+            abandoned.into_values().map(|lease| self.abandoned(layout, lease)).collect::<Done<_>>()?;
+        self.settle(&failed)?;
+        Ok(out.len())
+    }
+
+    /// It probably kills its sender, so it is given up.
+    fn abandoned(&self, layout: &Layout, lease: Lease) -> Done<Settlement> {
+        let reason = Failure::Abandoned;
+        let send = &lease.send;
+        let user = self.load_user(send.user)?;
+        let row = LogRow {
+            ended: Ended::Failed(reason),
+            campaign: lease.lane.campaign,
+            user: send.user,
+            user_hash: user.map(|user| user_hash(layout, &user.profile.id)).unwrap_or_default(),
+            key: send.key,
+            action: send.action,
+            due_at: send.due_at,
+            at: self.now,
+            revision: send.revision,
+            attempts: send.attempts,
+            status: 0,
+            took_ms: 0,
+            text: format!("its sender died {} times", limits::REDELIVERIES_MAX),
+        };
+        let settle = Settle::Failed { reason, kept: Vec::new() };
+        Ok(Settlement { lease, settle, attempted: false, row: Some(row) })
+    }
+}
+
+/// Never attempted, so an edit may still reach it.
+fn unpinned(mut send: DueSend) -> DueSend {
+    if send.attempts == 0 && send.redeliveries == 0 {
+        send.pinned = false;
+        send.first_claim_after_ms = 0;
+    }
+    send
+}
