@@ -1,180 +1,239 @@
-//! `campanile campaign apply` and `validate`: campaigns become as their files say. All are checked before the first is stored.
+//! `campanile campaign apply` and `validate`: campaigns become as their files say. All are read, checked and asked about before
+//! the first is stored.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use campanile_proto::campaign_file::{self, FileCampaign};
-use campanile_proto::short_form::short_form;
 use campanile_proto::v1 as wire;
-use similar::{ChangeTag, TextDiff};
 use tonic::Code;
 
+use crate::campaign_files::{self, Written};
 use crate::cli::ApplyArgs;
 use crate::connect::Api;
+use crate::difference::{Line, difference};
 use crate::fail::Fail;
 use crate::output::{Output, Tone, confirm};
-
-/// A campaign and the file it stands in.
-struct Written {
-    path: PathBuf,
-    file: FileCampaign,
-}
+use crate::table::shell_word;
+use crate::words;
 
 pub async fn validate(mut api: Api, files: &[PathBuf], output: Output) -> Result<(), Fail> {
-    let written = read(files)?;
+    let written = campaign_files::read(files)?;
     check(&mut api, &written, output).await?;
-    for written in &written {
-        output.note(&format!("{}: {} is fine", written.path.display(), written.file.campaign.id));
+    for one in &written {
+        output.line(&format!("{}: {} is fine", one.file_name, one.id()));
+    }
+    if let Some(path) = files.first() {
+        output.next(&format!("campanile campaign apply -f {}", shell_word(&path.display().to_string())));
     }
     Ok(())
 }
 
 pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(), Fail> {
-    let written = read(&args.files)?;
+    let written = campaign_files::read(&args.files)?;
     check(&mut api, &written, output).await?;
-    let mut last = String::new();
-    for written in written {
-        let id = written.file.campaign.id.clone();
-        let stored = put(&mut api, written.file.campaign, args.yes, output).await?;
-        let is_draft = stored.state() == wire::CampaignState::Draft;
-        if args.activate && is_draft {
-            let request = wire::ActivateCampaignRequest { id: id.clone(), ..Default::default() };
-            let answer = api.campaigns.activate_campaign(request).await?.into_inner();
-            let campaign = answer.campaign.unwrap_or_default();
-            output.note(&format!("{id} is {}", state_name(campaign.state())));
-            if output.is_json() {
-                output.message(&campaign)?;
-            }
-        } else if output.is_json() {
-            output.message(&stored)?;
-        }
-        last = match (args.activate || !is_draft, id) {
-            (true, id) => format!("campanile campaign stats {id}"),
-            (false, id) => format!("campanile campaign activate {id}"),
-        };
+    let mut plan = Vec::new();
+    for one in &written {
+        plan.push(Planned { written: one, step: plan_one(&mut api, one).await? });
     }
-    output.note(&format!("next: {last}"));
+    refuse_ended(&plan)?;
+    let live = show(&mut api, &plan, output).await?;
+    if live > 0 && !args.yes {
+        let question = format!("{} will change. Apply?", words::counted(live, "live campaign"));
+        confirm(&question, "add --yes to apply it all the same")?;
+    }
+    let mut stored = None;
+    for planned in &plan {
+        let campaign = carry_out(&mut api, planned, args.activate, output).await?;
+        if output.is_json() {
+            output.message(&campaign)?;
+        }
+        stored = Some(campaign);
+    }
+    if let Some(campaign) = stored {
+        output.next(&next_command(&campaign));
+    }
     Ok(())
 }
 
-/// Creates or changes one campaign; asks first where a live one would change.
-async fn put(api: &mut Api, campaign: wire::Campaign, yes: bool, output: Output) -> Result<wire::Campaign, Fail> {
-    let id = campaign.id.clone();
-    let found = api.campaigns.get_campaign(wire::GetCampaignRequest { id: id.clone() }).await;
-    let there = match found {
-        Ok(answer) => answer.into_inner().campaign.unwrap_or_default(),
-        Err(status) if status.code() == Code::NotFound => {
-            let request = wire::CreateCampaignRequest { campaign: Some(campaign), ..Default::default() };
-            let answer = api.campaigns.create_campaign(request).await?.into_inner();
-            output.note(&format!("{id} is created"));
-            return Ok(answer.campaign.unwrap_or_default());
-        }
-        Err(status) => return Err(status.into()),
-    };
-    let (before, after) = (text(&there)?, text(&campaign)?);
-    if before == after {
-        output.note(&format!("{id} is as written"));
-        return Ok(there);
-    }
-    show_difference(&before, &after, output);
-    let is_live = !matches!(there.state(), wire::CampaignState::Draft | wire::CampaignState::Ended);
-    if is_live && !yes {
-        confirm(&format!("{id} is {}. Change it?", state_name(there.state())), "add --yes to change it all the same")?;
-    }
-    let request = wire::UpdateCampaignRequest {
-        campaign: Some(campaign),
-        expected_revision: there.revision,
-        ..Default::default()
-    };
-    let answer = api.campaigns.update_campaign(request).await?.into_inner().campaign.unwrap_or_default();
-    output.note(&format!("{id} is changed, now at revision {}", answer.revision));
-    Ok(answer)
+struct Planned<'a> {
+    written: &'a Written,
+    step: Step,
 }
 
-fn show_difference(before: &str, after: &str, output: Output) {
-    for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let line = change.value().trim_end();
-        match change.tag() {
-            ChangeTag::Equal => {}
-            ChangeTag::Delete => output.note(&output.paint(Tone::Bad, &format!("- {line}"))),
-            ChangeTag::Insert => output.note(&output.paint(Tone::Good, &format!("+ {line}"))),
-        }
-    }
+enum Step {
+    Create,
+    Change { there: Box<wire::Campaign>, lines: Vec<Line> },
+    Leave { there: Box<wire::Campaign> },
 }
 
-fn text(campaign: &wire::Campaign) -> Result<String, Fail> {
-    short_form(campaign).map_err(|e| Fail::refused(e.to_string()))
-}
-
-/// Asks the server about every campaign; says every fault with its place in its file, and every warning.
+/// Asks the server about every campaign; every fault with its place in its file, and every warning.
 async fn check(api: &mut Api, written: &[Written], output: Output) -> Result<(), Fail> {
     let mut faults = Vec::new();
-    for written in written {
-        let request = wire::ValidateCampaignRequest { campaign: Some(written.file.campaign.clone()) };
-        let answer = api.campaigns.validate_campaign(request).await?.into_inner();
-        let line = |finding: &wire::Finding| {
-            let place = written.file.place_of(&finding.field);
-            let file = written.path.display();
-            format!("{file}:{}:{}: {}: {}", place.line, place.column, finding.field, finding.description)
+    for one in written {
+        let request = wire::ValidateCampaignRequest { campaign: Some(one.campaign().clone()) };
+        let answer = api.campaigns.validate_campaign(request).await.map_err(|status| one.refused(status))?;
+        let answer = answer.into_inner();
+        faults.extend(answer.violations.iter().map(|v| one.place(&v.field, &v.description)));
+        for warning in &answer.warnings {
+            output.warning(&one.place(&warning.field, &warning.description));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Fail::placed(faults)) }
+}
+
+async fn plan_one(api: &mut Api, written: &Written) -> Result<Step, Fail> {
+    let request = wire::GetCampaignRequest { id: written.id().to_owned() };
+    let there = match api.campaigns.get_campaign(request).await {
+        Ok(answer) => answer.into_inner().campaign.unwrap_or_default(),
+        Err(status) if status.code() == Code::NotFound => return Ok(Step::Create),
+        Err(status) => return Err(written.refused(status)),
+    };
+    let lines = difference(&there, written.campaign())?;
+    let there = Box::new(there);
+    Ok(if lines.is_empty() { Step::Leave { there } } else { Step::Change { there, lines } })
+}
+
+/// An ended campaign stays as it was; this is found before anything else is stored.
+fn refuse_ended(plan: &[Planned<'_>]) -> Result<(), Fail> {
+    let ended = plan.iter().filter_map(|planned| match &planned.step {
+        Step::Change { there, .. } if there.state() == wire::CampaignState::Ended => Some(planned.written),
+        _ => None,
+    });
+    let lines: Vec<String> = ended
+        .map(|one| one.place("id", &format!("{:?} has ended and stays as it was: give a new id", one.id())))
+        .collect();
+    if lines.is_empty() { Ok(()) } else { Err(Fail { code: 1, lines, is_placed: true }) }
+}
+
+/// Shows what would change, and whom it concerns. Answers how many live campaigns would.
+async fn show(api: &mut Api, plan: &[Planned<'_>], output: Output) -> Result<i64, Fail> {
+    let mut live = 0;
+    for planned in plan {
+        let Step::Change { there, lines } = &planned.step else { continue };
+        let state = words::campaign_state(there.state());
+        output.note(&format!("{} ({state}, revision {}) would change:", there.id, there.revision));
+        for line in lines {
+            match line {
+                Line::Kept(text) => output.note(&format!("    {text}")),
+                Line::Gone(text) => output.changed(Tone::Bad, &format!("  - {text}")),
+                Line::New(text) => output.changed(Tone::Good, &format!("  + {text}")),
+                Line::Gap => output.note("    ..."),
+            }
+        }
+        if words::is_live(there.state()) {
+            live += 1;
+            let request = wire::GetCampaignStatsRequest { id: there.id.clone() };
+            let stats = api.campaigns.get_campaign_stats(request).await?.into_inner().stats.unwrap_or_default();
+            let sends = words::counted(stats.pending, "planned send");
+            output.note(&format!("  {sends} of it: those keep revision {}", there.revision));
+        }
+    }
+    Ok(live)
+}
+
+async fn carry_out(
+    api: &mut Api,
+    planned: &Planned<'_>,
+    activate: bool,
+    output: Output,
+) -> Result<wire::Campaign, Fail> {
+    let written = planned.written;
+    let (campaign, what) = match &planned.step {
+        Step::Leave { there } => ((**there).clone(), "is as written".to_owned()),
+        Step::Create => (create(api, written).await?, "is created".to_owned()),
+        Step::Change { there, .. } => {
+            let changed = change(api, written, there.revision).await?;
+            let what = format!("is changed, now at revision {}", changed.revision);
+            (changed, what)
+        }
+    };
+    let is_draft = campaign.state() == wire::CampaignState::Draft;
+    if !(activate && is_draft) {
+        let state = words::campaign_state(campaign.state());
+        report(output, &format!("{} {what} ({state})", campaign.id));
+        return Ok(campaign);
+    }
+    let request = wire::ActivateCampaignRequest {
+        id: campaign.id.clone(),
+        expected_revision: campaign.revision,
+        ..Default::default()
+    };
+    let started = api.campaigns.activate_campaign(request).await.map_err(|status| {
+        report(output, &format!("{} {what}, but not started", campaign.id));
+        written.refused(status)
+    })?;
+    let started = started.into_inner().campaign.unwrap_or_default();
+    report(output, &format!("{} {what} and {}", started.id, words::campaign_state(started.state())));
+    Ok(started)
+}
+
+fn report(output: Output, text: &str) {
+    if !output.is_json() {
+        output.line(text);
+    }
+}
+
+async fn create(api: &mut Api, written: &Written) -> Result<wire::Campaign, Fail> {
+    let request =
+        wire::CreateCampaignRequest { campaign: Some(written.campaign().clone()), ..Default::default() };
+    let answer = api.campaigns.create_campaign(request).await.map_err(|status| written.refused(status))?;
+    Ok(answer.into_inner().campaign.unwrap_or_default())
+}
+
+async fn change(api: &mut Api, written: &Written, revision: u32) -> Result<wire::Campaign, Fail> {
+    let request = wire::UpdateCampaignRequest {
+        campaign: Some(written.campaign().clone()),
+        expected_revision: revision,
+        ..Default::default()
+    };
+    let answer = api.campaigns.update_campaign(request).await.map_err(|status| written.refused(status))?;
+    Ok(answer.into_inner().campaign.unwrap_or_default())
+}
+
+/// What is most useful to type after a campaign was stored or started.
+pub fn next_command(campaign: &wire::Campaign) -> String {
+    use wire::delivery::Kind;
+    let id = &campaign.id;
+    if campaign.state() == wire::CampaignState::Draft {
+        return format!("campanile campaign activate {id}");
+    }
+    if !matches!(campaign.state(), wire::CampaignState::Active | wire::CampaignState::Scheduled) {
+        return format!("campanile campaign stats {id}");
+    }
+    match campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref()) {
+        Some(Kind::Manual(_)) => format!("campanile campaign enter {id} USER"),
+        Some(Kind::Triggered(triggered)) => match triggered.when.iter().find_map(event) {
+            Some(name) => format!("campanile track USER {}", shell_word(name)),
+            None => format!("campanile sends watch --campaign {id}"),
+        },
+        _ => format!("campanile sends watch --campaign {id}"),
+    }
+}
+
+fn event(trigger: &wire::Trigger) -> Option<&str> {
+    match &trigger.kind {
+        Some(wire::trigger::Kind::Event(name) | wire::trigger::Kind::FirstEvent(name)) => Some(name),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_fits_the_campaign() {
+        let check = |delivery: &str, state: wire::CampaignState, expected: &str| {
+            let text = format!("id: a\ndelivery: {delivery}\n");
+            let read = campanile_proto::campaign_file::read(text.as_bytes()).unwrap().remove(0);
+            let campaign = wire::Campaign { state: state as i32, ..read.campaign };
+            assert_eq!(next_command(&campaign), expected, "{delivery}");
         };
-        faults.extend(answer.violations.iter().map(line));
-        answer.warnings.iter().for_each(|warning| output.note(&format!("warning: {}", line(warning))));
-    }
-    if faults.is_empty() { Ok(()) } else { Err(Fail { code: 2, lines: faults }) }
-}
-
-/// All campaigns of all files; every fault of every file.
-fn read(files: &[PathBuf]) -> Result<Vec<Written>, Fail> {
-    let (mut written, mut faults): (Vec<Written>, Vec<String>) = (Vec::new(), Vec::new());
-    for path in expand(files)? {
-        let bytes = std::fs::read(&path).map_err(|e| Fail::input(format!("{}: {e}", path.display())))?;
-        match campaign_file::read(&bytes) {
-            Ok(campaigns) => written.extend(campaigns.into_iter().map(|file| Written { path: path.clone(), file })),
-            Err(wrong) => faults.extend(wrong.into_iter().map(|f| {
-                format!("{}:{}:{}: {}: {}", path.display(), f.line, f.column, f.path, f.text)
-            })),
-        }
-    }
-    for (i, one) in written.iter().enumerate() {
-        if written[..i].iter().any(|other| other.file.campaign.id == one.file.campaign.id) {
-            faults.push(format!("{}: {:?} is written twice", one.path.display(), one.file.campaign.id));
-        }
-    }
-    if !faults.is_empty() {
-        return Err(Fail { code: 2, lines: faults });
-    }
-    if written.is_empty() {
-        return Err(Fail::input("there is no campaign in these files"));
-    }
-    Ok(written)
-}
-
-/// Files as they are, folders as their campaign files in order.
-fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
-    let mut all = Vec::new();
-    for path in files {
-        if !path.is_dir() {
-            all.push(path.clone());
-            continue;
-        }
-        let entries = std::fs::read_dir(path).map_err(|e| Fail::input(format!("{}: {e}", path.display())))?;
-        let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| is_file(p)).collect();
-        inside.sort();
-        all.extend(inside);
-    }
-    Ok(all)
-}
-
-fn is_file(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json")
-}
-
-pub fn state_name(state: wire::CampaignState) -> &'static str {
-    match state {
-        wire::CampaignState::Unspecified => "unknown",
-        wire::CampaignState::Draft => "a draft",
-        wire::CampaignState::Scheduled => "scheduled",
-        wire::CampaignState::Active => "active",
-        wire::CampaignState::Paused => "paused",
-        wire::CampaignState::Ended => "ended",
+        use wire::CampaignState::{Active, Draft, Ended, Scheduled};
+        check("{manual: {}}", Draft, "campanile campaign activate a");
+        check("{manual: {}}", Active, "campanile campaign enter a USER");
+        check("{triggered: bought}", Active, "campanile track USER bought");
+        check("{triggered: app opened}", Active, "campanile track USER 'app opened'");
+        check("{one_time: 2026-12-01T09:00}", Scheduled, "campanile sends watch --campaign a");
+        check("{triggered: bought}", Ended, "campanile campaign stats a");
     }
 }

@@ -10,7 +10,7 @@ use campanile_core::ports::{Clock, Store};
 use campanile_redis::store::RedisStore;
 use campanile_scheduler::run::SchedulerConfig;
 use campanile_sender::run::SenderConfig;
-use campanile_sqlite::SqliteStore;
+use campanile_sqlite::store::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     }
     if roles.scheduler {
         let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
-        let config = SchedulerConfig { policy: policy.clone(), offset: u64::from_be_bytes(random()) };
+        let config = SchedulerConfig { offset: u64::from_be_bytes(random()) };
         parts.spawn(async move {
             campanile_scheduler::run::run(store, clock, config, shutdown).await;
             Ok(())
