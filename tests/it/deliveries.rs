@@ -198,8 +198,7 @@ async fn pause_holds_and_resume_releases(running: Running) {
     let stats = running.stats_until("first", |stats| stats.triggered == 2).await;
     assert_eq!(stats.refused[0].reason(), wire::RefusalReason::Paused);
     // Past its time, and still held: another campaign's send of the same instant went through.
-    let due = running.activate(&second(&target));
-    due.await;
+    running.activate(&second(&target)).await;
     running.track(vec![event("mary", "seen", "{}")]).await;
     target.wait_for(1).await;
     assert!(target.received().iter().all(|r| r.header("campanile-campaign") == "second"));

@@ -16,7 +16,7 @@ use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// Compares with `tests/golden/NAME`; a missing file is written, so that a new format brings its own.
+/// Compares with `tests/golden/NAME`; of a missing file it says what to write into it.
 fn check(name: &str, written: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
     match std::fs::read_to_string(&path) {

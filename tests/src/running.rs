@@ -34,7 +34,7 @@ impl Running {
     /// These roles on a Redis; the first is `control` or `serve`.
     pub async fn on_redis(roles: &[&str]) -> Running {
         let folder = tempfile::tempdir().expect("a folder");
-        let redis = RedisServer::start();
+        let redis = RedisServer::start_with(&[("appendonly", "yes")]);
         let store = redis.url();
         Running::start(store, Some(redis), folder, roles).await
     }
