@@ -122,7 +122,9 @@ async fn a_delayed_send_waits_for_its_time(running: Running) {
 
 async fn a_manual_campaign_answers_user_by_user(running: Running) {
     let target = Target::start().await;
-    running.users([("mary".to_owned(), r#"{"cents": 1}"#.to_owned()), ("bob".to_owned(), String::new())]).await;
+    running
+        .users([("mary".to_owned(), r#"{"cents": 1}"#.to_owned()), ("bob".to_owned(), String::new())])
+        .await;
     running.activate(&credit(&target)).await;
     let answer = running
         .enter("credit", &[("mary", r#"{"cents": 500}"#), ("bob", "{}"), ("nobody", r#"{"cents": 1}"#)])
@@ -164,7 +166,10 @@ async fn a_repeated_request_enters_once(running: Running) {
     running.users((0..40).map(|i| (format!("u{i}"), String::new()))).await;
     running.activate(&credit(&target)).await;
     let users = |cents: u32| {
-        let user = move |i| wire::UserToEnter { user_id: format!("u{i}"), values: format!(r#"{{"cents": {cents}}}"#) };
+        let user = move |i| wire::UserToEnter {
+            user_id: format!("u{i}"),
+            values: format!(r#"{{"cents": {cents}}}"#),
+        };
         (0..40).map(user).collect::<Vec<_>>()
     };
     let request = wire::EnterUsersRequest {
@@ -187,7 +192,9 @@ async fn a_repeated_request_enters_once(running: Running) {
 async fn pause_holds_and_resume_releases(running: Running) {
     let target = Target::start().await;
     running.users([("mary".to_owned(), r#"{"email": "m@example.com"}"#.to_owned())]).await;
-    running.activate(&first(&target).replace("when: {event: purchase", "delay: 1s, when: {event: purchase")).await;
+    running
+        .activate(&first(&target).replace("when: {event: purchase", "delay: 1s, when: {event: purchase"))
+        .await;
     running.track(vec![event("mary", "purchase", r#"{"total": 600}"#)]).await;
     running.stats_until("first", |stats| stats.pending == 1).await;
     let mut campaigns = running.api.campaigns.clone();
@@ -235,7 +242,9 @@ async fn held_sends_can_be_dropped(running: Running) {
 async fn end_stops(running: Running) {
     let target = Target::start().await;
     running.users([("mary".to_owned(), r#"{"email": "m@example.com"}"#.to_owned())]).await;
-    running.activate(&first(&target).replace("when: {event: purchase", "delay: 2s, when: {event: purchase")).await;
+    running
+        .activate(&first(&target).replace("when: {event: purchase", "delay: 2s, when: {event: purchase"))
+        .await;
     running.track(vec![event("mary", "purchase", r#"{"total": 600}"#)]).await;
     running.stats_until("first", |stats| stats.pending == 1).await;
     let end = wire::EndCampaignRequest {
@@ -255,7 +264,9 @@ async fn end_stops(running: Running) {
 
 async fn a_missing_value_is_never_posted(running: Running) {
     let target = Target::start().await;
-    running.users([("mary".to_owned(), String::new()), ("bob".to_owned(), r#"{"nick": "Bobby"}"#.to_owned())]).await;
+    running
+        .users([("mary".to_owned(), String::new()), ("bob".to_owned(), r#"{"nick": "Bobby"}"#.to_owned())])
+        .await;
     running
         .activate(&format!(
             r#"

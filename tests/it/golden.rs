@@ -66,7 +66,9 @@ fn event() -> Event {
     Event {
         name: "purchase".to_owned(),
         value: Some(12.5),
-        properties: map(json!({"z": 9_007_199_254_740_993_i64, "a": ["x", null, true, -1.5], "quote": "\"\u{1f600}\n"})),
+        properties: map(
+            json!({"z": 9_007_199_254_740_993_i64, "a": ["x", null, true, -1.5], "quote": "\"\u{1f600}\n"}),
+        ),
         occurred_at: at("2026-11-24T07:59:59Z"),
         id: "e-1".to_owned(),
     }
@@ -74,10 +76,16 @@ fn event() -> Event {
 
 fn profile() -> Profile {
     let mut profile = Profile::new("mary", at("2026-01-02T03:04:05.678Z"));
-    profile.attributes = map(json!({"plan": "pro", "age": 41, "score": 0.5, "vip": true, "tags": ["a"], "addr": {"city": "Köln"}}));
+    profile.attributes = map(
+        json!({"plan": "pro", "age": 41, "score": 0.5, "vip": true, "tags": ["a"], "addr": {"city": "Köln"}}),
+    );
     profile.time_zone = Some("Europe/Berlin".to_owned());
-    let behaviour =
-        Behaviour { count: 3, first_at: at("2026-02-01T00:00:00Z"), last_at: at("2026-03-01T00:00:00Z"), sum: 7.25 };
+    let behaviour = Behaviour {
+        count: 3,
+        first_at: at("2026-02-01T00:00:00Z"),
+        last_at: at("2026-03-01T00:00:00Z"),
+        sum: 7.25,
+    };
     profile.behaviour.insert("purchase".to_owned(), behaviour);
     profile
 }
@@ -103,13 +111,21 @@ fn a_send_id_is_42_characters_without_a_dot_and_says_where_the_send_is() {
     assert!(text.len() == 42 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{text}");
     check("send_id.txt", &text);
     assert_eq!(SendId::parse(&text), Some(id));
-    check("shards.txt", &format!("{:?}", ["mary", "Mary", "", "renovate[bot]"].map(|id| layout.shard_of(id).0)));
+    check(
+        "shards.txt",
+        &format!("{:?}", ["mary", "Mary", "", "renovate[bot]"].map(|id| layout.shard_of(id).0)),
+    );
 }
 
 #[test]
 fn a_control_word_is_12_bytes() {
-    let word =
-        ControlWord { flow: Flow::Held, apply_revision: 0x01_0203, lease_secs: 45, weight: 9, epoch: 0x01_0203_0405 };
+    let word = ControlWord {
+        flow: Flow::Held,
+        apply_revision: 0x01_0203,
+        lease_secs: 45,
+        weight: 9,
+        epoch: 0x01_0203_0405,
+    };
     check("control_word.hex", &hex(&word.encode()));
     assert_eq!(ControlWord::decode(&word.encode()), Ok(word));
 }
@@ -168,7 +184,10 @@ fn profiles_events_and_entry_values_read_back_as_they_were() {
 #[test]
 fn a_campaign_record_is_one_json_document() {
     let triggered = Triggered {
-        when: vec![Trigger { on: TriggerOn::Event("purchase".to_owned()), condition: "properties.total > 5".to_owned() }],
+        when: vec![Trigger {
+            on: TriggerOn::Event("purchase".to_owned()),
+            condition: "properties.total > 5".to_owned(),
+        }],
         ..Default::default()
     };
     let record = CampaignRecord {

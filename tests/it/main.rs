@@ -20,9 +20,9 @@ macro_rules! on_both_stores {
     };
 }
 
+mod conformance;
 mod golden;
 
-mod redis_cluster;
 mod redis_model;
 mod redis_rig;
 mod redis_scripts;

@@ -55,7 +55,8 @@ async fn two_schedulers_and_three_senders_deliver_twenty_thousand_sends_exactly_
     assert!(ids.values().all(|n| *n == 1), "every id came once");
     assert!(planned.iter().all(|id| ids.contains_key(id.as_str())), "every planned send came");
     let bodies: BTreeSet<&str> = received.iter().map(|r| r.body.as_str()).collect();
-    let expected: BTreeSet<String> = (0..20_000).map(|i| format!(r#"{{"user":"u{i}","cents":{i}}}"#)).collect();
+    let expected: BTreeSet<String> =
+        (0..20_000).map(|i| format!(r#"{{"user":"u{i}","cents":{i}}}"#)).collect();
     assert_eq!(bodies, expected.iter().map(String::as_str).collect());
     assert_eq!(target.received().len(), 20_000, "nothing came after the last");
 }
@@ -63,8 +64,7 @@ async fn two_schedulers_and_three_senders_deliver_twenty_thousand_sends_exactly_
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_a_sender_and_a_scheduler_under_load_loses_nothing() {
     let target = Target::start().await;
-    let mut running =
-        Running::on_redis(&["control", "scheduler", "scheduler", "sender", "sender"]).await;
+    let mut running = Running::on_redis(&["control", "scheduler", "scheduler", "sender", "sender"]).await;
     running.activate(&CREDIT.replace("URL", &target.url("/credit"))).await;
     let planned = enter(&running, 0..6_000).await;
     running

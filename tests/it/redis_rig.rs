@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::counter::{Count, Counter};
-use campanile_core::draft::Draft;
-use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
-use campanile_core::log_row::{Ended, LogRow};
-use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
-use campanile_core::ports::{Add, NewEntry, Queue, Settle, Settlement, StoreError};
+use campanile_core::number::{CampaignNo, Shard};
+use campanile_core::ports::{Add, NewEntry, Queue, StoreError};
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;
-use jiff::Timestamp;
 use redis::{Commands, Connection};
 
 pub(crate) const SHARD: Shard = Shard(0);
@@ -73,83 +68,5 @@ impl Rig {
     pub(crate) fn bad(&mut self) -> Vec<Vec<u8>> {
         let key = self.key(b"bad");
         self.raw.lrange(key, 0, -1).unwrap()
-    }
-}
-
-pub(crate) fn lane(campaign: u32) -> Lane {
-    Lane { campaign: CampaignNo(campaign), destination: DestinationNo(1), class: Class::First }
-}
-
-pub(crate) fn entry(campaign: u32, user: u64, at: Timestamp) -> NewEntry {
-    let send = DueSend {
-        pinned: false,
-        has_data: false,
-        has_request: false,
-        skip: Skip::default(),
-        kind: EntryKind::Request,
-        user: UserNo(user),
-        key: user,
-        action: 0,
-        due_at: at,
-        revision: 1,
-        attempts: 0,
-        redeliveries: 0,
-        first_claim_after_ms: 0,
-    };
-    NewEntry { due: DueEntry { at, lane: lane(campaign), send }, data: None }
-}
-
-pub(crate) fn past() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
-}
-
-pub(crate) fn users(campaign: u32, numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEntry> {
-    numbers.map(|user| entry(campaign, user, past())).collect()
-}
-
-pub(crate) fn row(
-    settled: &campanile_core::due_send::Lease,
-    ended: Ended,
-    at: Timestamp,
-    text: &str,
-) -> LogRow {
-    LogRow {
-        ended,
-        campaign: settled.lane.campaign,
-        user: settled.send.user,
-        user_hash: [1, 2, 3],
-        key: settled.send.key,
-        action: settled.send.action,
-        due_at: settled.send.due_at,
-        at,
-        revision: 1,
-        attempts: 1,
-        status: 200,
-        took_ms: 5,
-        text: text.to_owned(),
-    }
-}
-
-pub(crate) fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
-    let row = Some(row(&lease, Ended::Delivered, at, ""));
-    Settlement { lease, settle: Settle::Delivered, attempted: true, row }
-}
-
-pub(crate) fn record(id: &str) -> CampaignRecord {
-    CampaignRecord {
-        no: CampaignNo(0),
-        id: id.to_owned(),
-        state: State::Draft,
-        revision: 1,
-        apply_revision: 0,
-        epoch: 0,
-        version: 0,
-        created_at: past(),
-        updated_at: past(),
-        schedule: Default::default(),
-        dropped_until: None,
-        transitions: Vec::new(),
-        last_request: None,
-        draft: Draft { id: id.to_owned(), ..Draft::default() },
     }
 }

@@ -18,7 +18,8 @@ use campanile_tests::store_clock::StoreClock;
 use jiff::SignedDuration;
 use redis::Commands;
 
-use crate::redis_rig::{P, Rig, SHARD, delivered, entry, past, record, row, users};
+use crate::redis_rig::{P, Rig, SHARD};
+use campanile_tests::sample::{delivered, entry, past, record, row, users};
 
 #[tokio::test]
 async fn lanes_are_served_by_weight_and_none_starves() {

@@ -14,7 +14,8 @@ use campanile_tests::store_clock::StoreClock;
 use jiff::SignedDuration;
 use redis::Commands;
 
-use crate::redis_rig::{Rig, SHARD, delivered, entry, lane, past, users};
+use crate::redis_rig::{Rig, SHARD};
+use campanile_tests::sample::{delivered, entry, lane, past, users};
 
 #[tokio::test]
 async fn foreign_bytes_are_put_aside_and_passed_over() {

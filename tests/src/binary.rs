@@ -52,7 +52,8 @@ impl Process {
 
     /// Connects once it listens.
     pub async fn api(&self) -> Api {
-        let endpoint = Endpoint::from_shared(self.grpc.clone()).expect("a URL").connect_timeout(Duration::from_secs(5));
+        let endpoint =
+            Endpoint::from_shared(self.grpc.clone()).expect("a URL").connect_timeout(Duration::from_secs(5));
         let connected = tokio::time::timeout(DEADLINE, async {
             loop {
                 match endpoint.connect().await {

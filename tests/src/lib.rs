@@ -1,9 +1,11 @@
 //! The kit of the end-to-end tests: real servers, a scripted far end, the real binary, real events.
 
+pub mod conformance;
 pub mod running;
 
 pub mod binary;
 pub mod examples;
 pub mod redis_server;
+pub mod sample;
 pub mod store_clock;
 pub mod target;

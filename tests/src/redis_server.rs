@@ -49,8 +49,10 @@ impl RedisServer {
         let server = RedisServer::start_with(&[("cluster-enabled", "yes")]);
         let mut connection = server.connection();
         let mut cluster = |arguments: &[&str]| -> String {
-            let answer: String =
-                redis::cmd("CLUSTER").arg(arguments).query(&mut connection).expect("an answer about the cluster");
+            let answer: String = redis::cmd("CLUSTER")
+                .arg(arguments)
+                .query(&mut connection)
+                .expect("an answer about the cluster");
             answer
         };
         cluster(&["ADDSLOTSRANGE", "0", "16383"]);

@@ -72,7 +72,8 @@ impl Running {
             .collect();
         for users in users.chunks(1_000) {
             let request = wire::UpsertUsersRequest { users: users.to_vec(), ..Default::default() };
-            let answer = self.api.users.clone().upsert_users(request).await.expect("they are stored").into_inner();
+            let answer =
+                self.api.users.clone().upsert_users(request).await.expect("they are stored").into_inner();
             assert!(answer.users.iter().all(|user| user.faults.is_empty()), "{answer:?}");
         }
     }
@@ -102,7 +103,11 @@ impl Running {
     }
 
     /// Looks at the stats until they are as wanted.
-    pub async fn stats_until(&self, id: &str, wanted: impl Fn(&wire::CampaignStats) -> bool) -> wire::CampaignStats {
+    pub async fn stats_until(
+        &self,
+        id: &str,
+        wanted: impl Fn(&wire::CampaignStats) -> bool,
+    ) -> wire::CampaignStats {
         let looked = tokio::time::timeout(DEADLINE, async {
             loop {
                 let stats = self.stats(id).await;
