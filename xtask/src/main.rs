@@ -7,6 +7,10 @@ use clap::{Parser, Subcommand};
 
 mod ci;
 mod codegen;
+mod demo;
+mod demo_expected;
+mod demo_world;
+mod dev;
 mod shell;
 mod test;
 mod tidy;
@@ -21,6 +25,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show every kind of campaign, live, on real events
+    Demo(demo::Arguments),
+    /// Run Redis, control, scheduler and sender as separate processes, on the default ports
+    Dev,
     /// Run every test, installing what they need first
     Test,
     /// Run what a change must pass: tests, formatting, house rules, bindings, lints, documentation
@@ -37,6 +45,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Dev => dev::run_all(),
         Command::Test => test::run_all(),
         Command::Ci { no_test: false } => ci::run_all(),
         Command::Ci { no_test: true } => ci::checks(),
