@@ -111,6 +111,8 @@ pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(72 * 3600);
 pub const CATCH_UP_DEFAULT: Duration = Duration::from_secs(3600);
 /// An occurrence noticed within this is on time, however small its `catch_up`: a scheduler looks around in passes.
 pub const ON_TIME: Duration = Duration::from_secs(5);
+/// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.
+pub const OPEN_OCCURRENCES_MAX: usize = 100;
 /// An event older than this counts in behaviour and fires nothing.
 pub const EVENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The longest delay of a triggered send.
@@ -126,6 +128,8 @@ pub const MOVE_MAX: usize = 512;
 pub const ADVANCE_MAX: usize = 1_000;
 /// Events read by one event pass of a shard.
 pub const EVENTS_READ_MAX: usize = 250;
+/// What the entries of one event commit keep of their events, in bytes; one more event may go over it.
+pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events accepted by one call.
 pub const ACCEPT_MAX: usize = 500;
 /// Expired leases taken back by one call.

@@ -245,7 +245,7 @@ pub struct Walk {
     /// The last number that belongs; before the first advance, the shard's last number now.
     pub last: u64,
     pub control: u64,
-    /// With numbers above the cursor, at most `last`; numbers may be missing.
+    /// With numbers above the cursor, at most `last`; numbers may be missing. Fewer than asked for: there are no more.
     pub users: Vec<StoredUser>,
 }
 

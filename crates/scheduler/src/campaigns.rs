@@ -1,6 +1,8 @@
-//! What this process knows of campaigns: records and compiled definitions, followed by their changes, found by event name.
+//! What this process knows of campaigns: records and compiled definitions, followed by their changes, found by event name. Losing it
+//! loses nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_delivery::{Triggered, When};
@@ -8,7 +10,7 @@ use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::{Draft, Kind, TriggerOn};
 use campanile_core::limits;
 use campanile_core::network::Policy;
-use campanile_core::number::{CampaignNo, DestinationNo};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
 use campanile_core::secret::Secrets;
 use jiff::Timestamp;
@@ -19,28 +21,48 @@ use crate::plan::Planned;
 #[derive(Default)]
 pub struct Campaigns {
     cursor: String,
-    known: HashMap<CampaignNo, Known>,
+    known: BTreeMap<CampaignNo, Known>,
     by_event: HashMap<String, BTreeSet<CampaignNo>>,
+    /// Each shard's control number up to which campaigns are known.
+    seen: HashMap<Shard, u64>,
+    /// Campaigns whose control words are still to be shown.
+    pub unshown: BTreeSet<CampaignNo>,
 }
 
 /// One campaign.
 pub struct Known {
     pub record: CampaignRecord,
-    /// None: over, or a definition that this version cannot read; then it is left alone, loudly.
-    pub campaign: Option<Campaign>,
+    /// The record's revision. None: a draft, over, or a definition that this version cannot read; then it is left alone, loudly.
+    pub compiled: Option<Arc<Compiled>>,
+    /// The older revisions that open occurrences were decided under.
+    older: BTreeMap<u32, Arc<Compiled>>,
+    /// When it was first activated.
+    pub began_at: Option<Timestamp>,
+}
+
+/// A revision, with what is looked up once for it.
+#[derive(Debug)]
+pub struct Compiled {
+    pub campaign: Campaign,
+    /// Of its first action, where the URL is constant.
     pub destination: DestinationNo,
 }
 
 impl Known {
     /// The newest revision, for planning.
     pub fn planned(&self) -> Option<Planned<'_>> {
-        let campaign = self.campaign.as_ref()?;
-        Some(Planned {
-            no: self.record.no,
-            revision: self.record.revision,
-            destination: self.destination,
-            campaign,
-        })
+        self.planned_as(self.record.revision)
+    }
+
+    /// A revision that is the newest, or that an open occurrence was decided under.
+    pub fn planned_as(&self, revision: u32) -> Option<Planned<'_>> {
+        let compiled = self.compiled(revision)?;
+        let (no, destination) = (self.record.no, compiled.destination);
+        Some(Planned { no, revision, destination, campaign: &compiled.campaign })
+    }
+
+    fn compiled(&self, revision: u32) -> Option<&Arc<Compiled>> {
+        if revision == self.record.revision { self.compiled.as_ref() } else { self.older.get(&revision) }
     }
 
     pub fn triggered(&self) -> Option<(Planned<'_>, &Triggered)> {
@@ -53,22 +75,32 @@ impl Known {
 }
 
 impl Campaigns {
-    /// Reads what changed since the last time; answers the campaigns that did.
-    pub async fn refresh(&mut self, store: &dyn Store) -> Result<Vec<CampaignNo>, StoreError> {
+    /// Reads what changed since the last time.
+    pub async fn refresh(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let changes = store.changes(&self.cursor).await?;
         let records = match changes.campaigns {
             Changed::These(numbers) if numbers.is_empty() => Vec::new(),
             Changed::These(numbers) => store.campaigns(&numbers).await?,
             Changed::All => read_all(store).await?,
         };
-        if !records.is_empty() {
-            for record in &records {
-                let known = know(store, record.clone()).await?;
-                self.put(known);
-            }
+        for record in records {
+            self.learn(store, record).await?;
         }
         self.cursor = changes.cursor;
-        Ok(records.iter().map(|record| record.no).collect())
+        Ok(())
+    }
+
+    /// As `refresh`, for pages of these control numbers. A control word is shown after its campaign was written, so a refresh that
+    /// begins after a page was read knows at least as much as the page.
+    pub async fn refresh_for(&mut self, store: &dyn Store, pages: &[(Shard, u64)]) -> Result<(), StoreError> {
+        self.refresh(store).await?;
+        self.seen.extend(pages.iter().copied());
+        Ok(())
+    }
+
+    /// Whether campaigns are known as of this control number of the shard.
+    pub fn is_fresh(&self, shard: Shard, control: u64) -> bool {
+        self.seen.get(&shard) == Some(&control)
     }
 
     pub fn get(&self, no: CampaignNo) -> Option<&Known> {
@@ -87,8 +119,23 @@ impl Campaigns {
     /// Takes a record that this process has just written.
     pub fn replace_record(&mut self, record: CampaignRecord) {
         if let Some(known) = self.known.get_mut(&record.no) {
+            if known.record.epoch != record.epoch {
+                self.unshown.insert(record.no);
+            }
             known.record = record;
         }
+    }
+
+    /// Takes a record that was read. What this process wrote since may be newer.
+    async fn learn(&mut self, store: &dyn Store, record: CampaignRecord) -> Result<(), StoreError> {
+        let before = self.known.get(&record.no);
+        if before.is_some_and(|before| before.record.version >= record.version) {
+            return Ok(());
+        }
+        let known = know(store, record, before).await?;
+        self.unshown.insert(known.record.no);
+        self.put(known);
+        Ok(())
     }
 
     fn put(&mut self, known: Known) {
@@ -106,6 +153,20 @@ impl Campaigns {
             }
         }
         self.known.insert(no, known);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(records: Vec<CampaignRecord>) -> Campaigns {
+        let mut campaigns = Campaigns::default();
+        for record in records {
+            let campaign = compile(&record, record.draft.clone());
+            let compiled = campaign.map(|campaign| {
+                Arc::new(Compiled { campaign, destination: DestinationNo(record.no.0 + 100) })
+            });
+            let began_at = began_at(&record);
+            campaigns.put(Known { record, compiled, older: BTreeMap::new(), began_at });
+        }
+        campaigns
     }
 }
 
@@ -134,33 +195,69 @@ async fn read_all(store: &dyn Store) -> Result<Vec<CampaignRecord>, StoreError> 
     }
 }
 
-/// A campaign that can still send is compiled; the others are only known by name.
-async fn know(store: &dyn Store, record: CampaignRecord) -> Result<Known, StoreError> {
-    let campaign = match record.state {
-        State::Draft | State::Ended => None,
-        _ => compile(&record, record.draft.clone()),
+/// A campaign that can still send is compiled, once per revision; the others are only known by name.
+async fn know(
+    store: &dyn Store,
+    record: CampaignRecord,
+    before: Option<&Known>,
+) -> Result<Known, StoreError> {
+    let is_over = matches!(record.state, State::Draft | State::Ended);
+    let same = before.filter(|b| b.record.revision == record.revision && b.record.state != State::Draft);
+    let compiled = match same {
+        _ if is_over => None,
+        // Also one that cannot be read: it was said once.
+        Some(same) => same.compiled.clone(),
+        None => compile_with(store, &record, record.draft.clone()).await?,
     };
-    let mut destination = DestinationNo::default();
-    let constant = campaign.as_ref().and_then(|c| c.actions.first()?.webhook.constant_destination());
-    if let Some(name) = constant {
-        let numbers = store.destinations(&[name]).await?;
-        destination = numbers.into_iter().next().unwrap_or_default();
+    let mut older = BTreeMap::new();
+    for open in record.schedule.open.iter().filter(|open| !is_over && open.revision != record.revision) {
+        let there = before.and_then(|before| before.compiled(open.revision)).cloned();
+        let compiled = match there {
+            Some(there) => Some(there),
+            None => match store.revision(record.no, open.revision).await? {
+                Some(draft) => compile_with(store, &record, draft).await?,
+                None => None,
+            },
+        };
+        older.extend(compiled.map(|compiled| (open.revision, compiled)));
     }
-    Ok(Known { record, campaign, destination })
+    let began_at = began_at(&record);
+    Ok(Known { record, compiled, older, began_at })
+}
+
+async fn compile_with(
+    store: &dyn Store,
+    record: &CampaignRecord,
+    draft: Draft,
+) -> Result<Option<Arc<Compiled>>, StoreError> {
+    let Some(campaign) = compile(record, draft) else { return Ok(None) };
+    let constant = campaign.actions.first().and_then(|action| action.webhook.constant_destination());
+    let numbers = match constant {
+        Some(name) => store.destinations(&[name]).await?,
+        None => Vec::new(),
+    };
+    let destination = numbers.into_iter().next().unwrap_or_default();
+    Ok(Some(Arc::new(Compiled { campaign, destination })))
 }
 
 /// A revision of a campaign as it was saved. It was checked then; where it may send is the senders' to say.
 pub fn compile(record: &CampaignRecord, draft: Draft) -> Option<Campaign> {
-    let (policy, any) = (Policy::unchecked(), Secrets::unchecked());
-    match Campaign::compile(draft, &Rules { policy: &policy, secrets: &any, now: since(record) }) {
+    let (policy, secrets) = (Policy::unchecked(), Secrets::unchecked());
+    match Campaign::compile(draft, &Rules { policy: &policy, secrets: &secrets, now: record.created_at }) {
         Ok(campaign) => Some(campaign),
         Err(faults) => {
-            tracing::error!(campaign = record.id, %faults, "a stored campaign cannot be read; it is left alone");
+            tracing::error!(
+                campaign = record.id,
+                revision = record.revision,
+                %faults,
+                "a stored campaign cannot be read; it is left alone"
+            );
             None
         }
     }
 }
 
-fn since(record: &CampaignRecord) -> Timestamp {
-    record.created_at
+fn began_at(record: &CampaignRecord) -> Option<Timestamp> {
+    let began = |to| matches!(to, State::Scheduled | State::Active);
+    record.transitions.iter().find(|transition| began(transition.to)).map(|transition| transition.at)
 }

@@ -1,75 +1,105 @@
 //! The event pass: reads the first events of every shard, lets `trigger` decide, commits. A commit that was refused wrote nothing
-//! and is done again from the start.
-
-use std::collections::HashMap;
+//! and is done again from the start: by the next pass, or by the scheduler that was faster.
 
 use campanile_core::limits;
-use campanile_core::number::{CampaignNo, Shard};
+use campanile_core::number::Shard;
 use campanile_core::ports::{EventPage, Store, StoreError};
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::campaigns::Campaigns;
+use crate::shards::{self, Troubles};
 use crate::trigger;
 
 /// Pages of one shard that one pass reads, so that other work gets its turn.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 4;
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     pub committed: usize,
-    /// Campaigns that were found to have changed.
-    pub changed: Vec<CampaignNo>,
+    pub entered: usize,
     /// There is more to read.
     pub more: bool,
 }
 
-/// The control number of each shard up to which campaigns are known.
-pub type Seen = HashMap<Shard, u64>;
-
 pub async fn pass(
     store: &dyn Store,
     campaigns: &mut Campaigns,
-    seen: &mut Seen,
     shards: &[Shard],
     now: Timestamp,
+    troubles: &mut Troubles,
 ) -> Result<Events, StoreError> {
     let mut did = Events::default();
     let mut busy = shards.to_vec();
     for _ in 0..ROUNDS_MAX {
-        let reads = busy.iter().map(|shard| store.read_events(*shard, limits::EVENTS_READ_MAX));
-        let pages: Vec<(Shard, EventPage)> = busy.iter().copied().zip(try_join_all(reads).await?).collect();
-        if pages.iter().any(|(shard, page)| seen.get(shard) != Some(&page.control)) {
-            // The word was shown after the campaign was written, so a refresh now knows at least as much as the page.
-            did.changed.extend(campaigns.refresh(store).await?);
-            seen.extend(pages.iter().map(|(shard, page)| (*shard, page.control)));
+        let pages = read(store, &busy, troubles).await?;
+        let controls: Vec<(Shard, u64)> = pages.iter().map(|(shard, page)| (*shard, page.control)).collect();
+        if controls.iter().any(|(shard, control)| !campaigns.is_fresh(*shard, *control)) {
+            campaigns.refresh_for(store, &controls).await?;
         }
-        let known = &*campaigns;
-        let full = pages.iter().filter(|(_, page)| !page.events.is_empty());
-        let commits = try_join_all(full.map(|(shard, page)| async move {
-            let commit = trigger::decide(page, known, store.layout(), now);
-            if !commit.foreign.is_empty() {
-                tracing::error!(
-                    shard = shard.0,
-                    events = commit.foreign.len(),
-                    "events of foreign bytes are put aside"
-                );
-            }
-            let done = store.commit_events(*shard, &commit).await?;
-            Ok((
-                *shard,
-                if done { page.events.len() } else { 0 },
-                !done || page.events.len() >= limits::EVENTS_READ_MAX,
-            ))
-        }))
-        .await?;
-        did.committed += commits.iter().map(|(_, n, _)| n).sum::<usize>();
-        busy = commits.into_iter().filter(|(_, _, again)| *again).map(|(shard, _, _)| shard).collect();
+        busy = commit(store, campaigns, pages, now, &mut did, troubles).await?;
         if busy.is_empty() {
             return Ok(did);
         }
     }
     did.more = true;
     Ok(did)
+}
+
+async fn read(
+    store: &dyn Store,
+    shards: &[Shard],
+    troubles: &mut Troubles,
+) -> Result<Vec<(Shard, EventPage)>, StoreError> {
+    let mut pages = Vec::with_capacity(shards.len());
+    for (shard, page) in shards::each(shards, |shard| store.read_events(shard, limits::EVENTS_READ_MAX)).await
+    {
+        let page = shards::aside(page, format_args!("events of shard {}", shard.0), troubles)?;
+        pages.extend(page.map(|page| (shard, page)));
+    }
+    Ok(pages)
+}
+
+/// Answers the shards that may have more.
+async fn commit(
+    store: &dyn Store,
+    campaigns: &Campaigns,
+    pages: Vec<(Shard, EventPage)>,
+    now: Timestamp,
+    did: &mut Events,
+    troubles: &mut Troubles,
+) -> Result<Vec<Shard>, StoreError> {
+    let mut commits = std::collections::HashMap::new();
+    for (shard, page) in pages.into_iter().filter(|(_, page)| !page.events.is_empty()) {
+        let read = page.events.len();
+        let commit = trigger::decide(page, campaigns, store.layout(), now);
+        let more = commit.read < read || read >= limits::EVENTS_READ_MAX;
+        commits.insert(shard, (commit, more));
+    }
+    let shards: Vec<Shard> = commits.keys().copied().collect();
+    let commits = &commits;
+    let committed = shards::each(&shards, |shard| match commits.get(&shard) {
+        Some((commit, _)) => store.commit_events(shard, commit),
+        None => Box::pin(std::future::ready(Ok(false))),
+    });
+    let mut busy = Vec::new();
+    for (shard, committed) in committed.await {
+        let committed = shards::aside(committed, format_args!("events of shard {}", shard.0), troubles)?;
+        let (Some(committed), Some((commit, more))) = (committed, commits.get(&shard)) else { continue };
+        if !committed {
+            // Somebody was faster, or something changed: the next pass looks again.
+            did.more = true;
+            continue;
+        }
+        if !commit.foreign.is_empty() {
+            let events = commit.foreign.len();
+            tracing::error!(shard = shard.0, events, "events of foreign bytes are put aside");
+        }
+        did.committed += commit.read;
+        did.entered += commit.entries.len();
+        if *more {
+            busy.push(shard);
+        }
+    }
+    Ok(busy)
 }

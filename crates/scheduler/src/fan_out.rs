@@ -1,127 +1,244 @@
 //! The fan-out: walks open occurrences over the users of every shard, a chunk at a time, by a stored cursor. Killed anywhere, it is
 //! resumed by any scheduler, and everybody enters once.
+//!
+//! `plan` decides about a chunk. Nobody enters while a campaign is paused; once it is over, what was not walked stays unwalked.
 
-use campanile_core::campaign::Campaign;
+use std::collections::HashMap;
+
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, State};
 use campanile_core::limits;
-use campanile_core::number::Shard;
+use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Advance, Advanced, OccurrenceKey, Store, StoreError};
-use futures_util::future::try_join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::campaigns::{Known, compile};
-use crate::event_pass::Seen;
+use crate::campaigns::{Campaigns, Known};
 use crate::plan::{Planned, plan};
+use crate::shards::{self, Troubles};
 
-/// Chunks of one shard that one pass walks, so that other work gets its turn.
-const CHUNKS_MAX: usize = 8;
+/// Chunks that one pass walks, about 50 ms of work, so that events and releases get their turn.
+const CHUNKS_MAX: usize = 16;
+/// How long a shard is left alone whose lane was full: some senders drain it at once, a slow far end in hours.
+const FULL_WAIT_MIN: SignedDuration = SignedDuration::from_millis(50);
+const FULL_WAIT_MAX: SignedDuration = SignedDuration::from_secs(3);
 
-/// Where an occurrence stands after a pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Walked {
+/// What a fan-out remembers between passes.
+#[derive(Default)]
+pub struct FanOut {
+    /// The occurrence that had the last turn.
+    last: Option<(CampaignNo, Timestamp)>,
+    full: HashMap<(OccurrenceKey, Shard), Full>,
+}
+
+/// A shard whose lane was full.
+#[derive(Clone, Copy)]
+struct Full {
+    until: Timestamp,
+    wait: SignedDuration,
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FannedOut {
     pub users: usize,
     pub entered: usize,
-    /// No shard has anything left to walk.
-    pub done: bool,
-    /// Every shard that is not done waits for its lane to drain.
-    pub busy: bool,
+    /// Records from which an occurrence was closed.
+    pub closed: Vec<CampaignRecord>,
+    /// There is more to walk.
+    pub more: bool,
+    /// When a full lane is looked at again.
+    pub next_at: Option<Timestamp>,
 }
 
-/// Walks one open occurrence of a campaign on all shards.
-pub async fn pass(
-    store: &dyn Store,
-    known: &Known,
-    open: &OpenOccurrence,
-    seen: &Seen,
-    now: Timestamp,
-) -> Result<Walked, StoreError> {
-    if known.record.state == State::Ended {
-        return Ok(Walked { done: true, ..Default::default() });
+/// What became of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walked {
+    Some {
+        users: usize,
+        entered: usize,
+    },
+    /// Everybody who belongs was walked.
+    Done,
+    /// Another scheduler walks here.
+    Elsewhere,
+    /// A campaign changed and must be looked at first.
+    Stale,
+    /// Its lane is full.
+    Full,
+}
+
+impl FanOut {
+    pub async fn pass(
+        &mut self,
+        store: &dyn Store,
+        campaigns: &Campaigns,
+        shards: &[Shard],
+        now: Timestamp,
+        troubles: &mut Troubles,
+    ) -> Result<FannedOut, StoreError> {
+        let mut did = FannedOut::default();
+        let mut chunks = 0;
+        let mut turns = self.in_turn(campaigns);
+        while !turns.is_empty() {
+            let mut again = Vec::new();
+            for turn @ (known, open) in turns {
+                if chunks >= CHUNKS_MAX {
+                    did.more = true;
+                    return Ok(did);
+                }
+                self.last = Some((known.record.no, open.at));
+                let before = did.users;
+                chunks += self.walk((store, shards), campaigns, turn, now, &mut did, troubles).await?;
+                if did.users > before {
+                    again.push(turn);
+                }
+            }
+            turns = again;
+        }
+        Ok(did)
     }
-    let older;
-    let campaign = if open.revision == known.record.revision {
-        known.campaign.as_ref()
-    } else {
-        older = revision(store, &known.record, open.revision).await?;
-        older.as_ref()
-    };
-    let Some(campaign) = campaign else { return Ok(Walked::default()) };
-    let planned =
-        Planned { no: known.record.no, revision: open.revision, destination: known.destination, campaign };
-    let occurrence = OccurrenceKey { campaign: known.record.no, at: open.at };
-    let shards =
-        store.layout().shards().map(|shard| walk_shard(store, planned, occurrence, shard, seen, now));
-    let walked = try_join_all(shards).await?;
-    Ok(Walked {
-        users: walked.iter().map(|w| w.users).sum(),
-        entered: walked.iter().map(|w| w.entered).sum(),
-        done: walked.iter().all(|w| w.done),
-        busy: walked.iter().all(|w| w.done || w.busy),
-    })
+
+    /// Every open occurrence that may be walked, beginning after the one that had the last turn.
+    fn in_turn<'c>(&self, campaigns: &'c Campaigns) -> Vec<(&'c Known, &'c OpenOccurrence)> {
+        let live = campaigns.iter().filter(|known| known.record.state != State::Paused);
+        let all = live.flat_map(|known| known.record.schedule.open.iter().map(move |open| (known, open)));
+        let mut all: Vec<_> = all.collect();
+        let first = all.iter().position(|(known, open)| Some((known.record.no, open.at)) > self.last);
+        all.rotate_left(first.unwrap_or(0));
+        all
+    }
+
+    /// A chunk of one occurrence on every shard; answers how many. Closes it where nothing is left to walk.
+    async fn walk(
+        &mut self,
+        (store, shards): (&dyn Store, &[Shard]),
+        campaigns: &Campaigns,
+        (known, open): (&Known, &OpenOccurrence),
+        now: Timestamp,
+        did: &mut FannedOut,
+        troubles: &mut Troubles,
+    ) -> Result<usize, StoreError> {
+        let record = &known.record;
+        let place = format!("occurrence {} of campaign {}", open.at, record.id);
+        let occurrence = OccurrenceKey { campaign: record.no, at: open.at };
+        let mut chunks = 0;
+        let mut is_done = matches!(record.state, State::Finishing | State::Ended);
+        if let (false, Some(planned)) = (is_done, known.planned_as(open.revision)) {
+            let free = self.not_full(shards, occurrence, now, did);
+            chunks = free.len();
+            is_done = free.len() == shards.len();
+            let walked = shards::each(&free, |shard| {
+                Box::pin(walk_shard(store, campaigns, planned, occurrence, shard, now))
+            });
+            for (shard, walked) in walked.await {
+                let walked = shards::aside(walked, &place, troubles)?;
+                is_done &= walked == Some(Walked::Done);
+                self.note(walked, (occurrence, shard), now, did);
+            }
+        }
+        // One at a time: the next needs the record as it is then.
+        if is_done && !did.closed.iter().any(|closed| closed.no == record.no) {
+            let closed = close(store, shards, record, open).await;
+            did.closed.extend(shards::aside(closed, &place, troubles)?.flatten());
+            did.more = true;
+            self.full.retain(|(full, _), _| *full != occurrence);
+        }
+        Ok(chunks)
+    }
+
+    /// The shards whose lanes were not found full just now.
+    fn not_full(
+        &self,
+        shards: &[Shard],
+        occurrence: OccurrenceKey,
+        now: Timestamp,
+        did: &mut FannedOut,
+    ) -> Vec<Shard> {
+        let mut free = Vec::with_capacity(shards.len());
+        for &shard in shards {
+            match self.full.get(&(occurrence, shard)) {
+                Some(full) if full.until > now => did.look_at(full.until),
+                _ => free.push(shard),
+            }
+        }
+        free
+    }
+
+    fn note(
+        &mut self,
+        walked: Option<Walked>,
+        place: (OccurrenceKey, Shard),
+        now: Timestamp,
+        did: &mut FannedOut,
+    ) {
+        match walked {
+            Some(Walked::Some { users, entered }) => {
+                did.users += users;
+                did.entered += entered;
+                did.more = true;
+                self.full.remove(&place);
+            }
+            Some(Walked::Stale | Walked::Elsewhere) => did.more = true,
+            Some(Walked::Full) => {
+                let before = self.full.get(&place).map_or(SignedDuration::ZERO, |full| full.wait);
+                let wait = (before * 2).clamp(FULL_WAIT_MIN, FULL_WAIT_MAX);
+                let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+                did.look_at(until);
+                self.full.insert(place, Full { until, wait });
+            }
+            Some(Walked::Done) | None => {}
+        }
+    }
 }
 
+impl FannedOut {
+    fn look_at(&mut self, at: Timestamp) {
+        self.next_at = self.next_at.into_iter().chain([at]).min();
+    }
+}
+
+/// Walks a chunk of one occurrence on a shard.
 async fn walk_shard(
     store: &dyn Store,
+    campaigns: &Campaigns,
     planned: Planned<'_>,
     occurrence: OccurrenceKey,
     shard: Shard,
-    seen: &Seen,
     now: Timestamp,
 ) -> Result<Walked, StoreError> {
-    let mut walked = Walked::default();
-    for _ in 0..CHUNKS_MAX {
-        let walk = store.walk(shard, occurrence, limits::ADVANCE_MAX).await?;
-        if walk.begun && walk.cursor >= walk.last {
-            walked.done = true;
-            return Ok(walked);
-        }
-        if seen.get(&shard) != Some(&walk.control) {
-            // A campaign changed: look at it first.
-            return Ok(walked);
-        }
-        // Numbers may be missing, so a chunk that is not full has reached the last number that belongs.
-        let to = match walk.users.last() {
-            Some(last) if walk.users.len() >= limits::ADVANCE_MAX => last.no.0,
-            _ => walk.last,
-        };
-        let plan = plan(&planned, occurrence, &walk.users, now);
-        let entered = plan.entries.len();
-        let advance =
-            Advance { occurrence, from: walk.cursor, to, entries: plan.entries, counts: plan.counts };
-        match store.advance(shard, &advance).await? {
-            Advanced::Moved => {
-                walked.users += walk.users.len();
-                walked.entered += entered;
-            }
-            Advanced::Elsewhere => {}
-            Advanced::Busy => {
-                walked.busy = true;
-                return Ok(walked);
-            }
-        }
+    let walk = store.walk(shard, occurrence, limits::ADVANCE_MAX).await?;
+    if walk.begun && walk.cursor >= walk.last {
+        return Ok(Walked::Done);
     }
-    Ok(walked)
-}
-
-/// An older revision that an occurrence was decided under.
-async fn revision(
-    store: &dyn Store,
-    record: &CampaignRecord,
-    revision: u32,
-) -> Result<Option<Campaign>, StoreError> {
-    let Some(draft) = store.revision(record.no, revision).await? else { return Ok(None) };
-    Ok(compile(record, draft))
+    if !campaigns.is_fresh(shard, walk.control) {
+        return Ok(Walked::Stale);
+    }
+    // Numbers may be missing, so a chunk that is not full has reached the last number that belongs.
+    let to = match walk.users.last() {
+        Some(last) if walk.users.len() >= limits::ADVANCE_MAX => last.no.0,
+        _ => walk.last,
+    };
+    let plan = plan(&planned, occurrence, &walk.users, now);
+    let (users, entered) = (walk.users.len(), plan.entries.len());
+    let advance = Advance { occurrence, from: walk.cursor, to, entries: plan.entries, counts: plan.counts };
+    Ok(match store.advance(shard, &advance).await? {
+        Advanced::Moved => Walked::Some { users, entered },
+        Advanced::Elsewhere => Walked::Elsewhere,
+        Advanced::Busy => Walked::Full,
+    })
 }
 
 /// All shards are done: their cursors may go, and the record no longer lists the occurrence. `None`: somebody else changed the record;
 /// look again.
-pub async fn close(
+async fn close(
     store: &dyn Store,
+    shards: &[Shard],
     record: &CampaignRecord,
     open: &OpenOccurrence,
 ) -> Result<Option<CampaignRecord>, StoreError> {
     let occurrence = OccurrenceKey { campaign: record.no, at: open.at };
-    try_join_all(store.layout().shards().map(|shard| store.close_occurrence(shard, occurrence))).await?;
+    for (_, closed) in shards::each(shards, |shard| store.close_occurrence(shard, occurrence)).await {
+        closed?;
+    }
     let mut record = record.clone();
     record.schedule.open.retain(|other| other != open);
     store.save_campaign(record).await

@@ -1,7 +1,7 @@
 //! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
 //!
-//! Brains: `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `fan_out`, `event_pass`, `queue_pass`, `reconcile`, `finish`.
-//! Loop: `run`.
+//! Brains: `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`,
+//! all by way of `shards`. Loop: `run`.
 
 pub mod run;
 
@@ -16,3 +16,4 @@ pub mod fan_out;
 pub mod finish;
 pub mod queue_pass;
 pub mod reconcile;
+pub mod shards;

@@ -3,37 +3,45 @@
 use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Store, StoreError};
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-/// Calls of one shard that one pass makes.
+use crate::shards::{self, Troubles};
+
+/// Calls of one shard that one pass makes, so that other work gets its turn.
 const ROUNDS_MAX: usize = 8;
 
 /// What a release did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Released {
     pub moved: usize,
+    /// When there is something to release again; not later than now where more is due.
     pub next_at: Option<Timestamp>,
-    pub more: bool,
 }
 
-pub async fn release(store: &dyn Store, shards: &[Shard]) -> Result<Released, StoreError> {
-    let released = try_join_all(shards.iter().map(|shard| release_shard(store, *shard))).await?;
-    Ok(Released {
-        moved: released.iter().map(|r| r.moved).sum(),
-        next_at: released.iter().filter_map(|r| r.next_at).min(),
-        more: released.iter().any(|r| r.more),
-    })
+pub async fn release(
+    store: &dyn Store,
+    shards: &[Shard],
+    now: Timestamp,
+    troubles: &mut Troubles,
+) -> Result<Released, StoreError> {
+    let mut all = Released::default();
+    for (shard, released) in shards::each(shards, |shard| Box::pin(release_shard(store, shard, now))).await {
+        let place = format_args!("release of shard {}", shard.0);
+        if let Some(released) = shards::aside(released, place, troubles)? {
+            all.moved += released.moved;
+            all.next_at = all.next_at.into_iter().chain(released.next_at).min();
+        }
+    }
+    Ok(all)
 }
 
-async fn release_shard(store: &dyn Store, shard: Shard) -> Result<Released, StoreError> {
+async fn release_shard(store: &dyn Store, shard: Shard, now: Timestamp) -> Result<Released, StoreError> {
     let mut did = Released::default();
     for _ in 0..ROUNDS_MAX {
         let released = store.release(shard, limits::MOVE_MAX).await?;
         did.moved += released.moved;
         did.next_at = released.next_at;
-        did.more = released.moved >= limits::MOVE_MAX;
-        if !did.more {
+        if did.next_at.is_none_or(|at| at > now) {
             break;
         }
     }
@@ -41,7 +49,15 @@ async fn release_shard(store: &dyn Store, shard: Shard) -> Result<Released, Stor
 }
 
 /// Takes back what ran out on every shard; answers how much.
-pub async fn reclaim(store: &dyn Store, shards: &[Shard]) -> Result<usize, StoreError> {
-    let taken = try_join_all(shards.iter().map(|shard| store.reclaim(*shard, limits::RECLAIM_MAX))).await?;
-    Ok(taken.into_iter().sum())
+pub async fn reclaim(
+    store: &dyn Store,
+    shards: &[Shard],
+    troubles: &mut Troubles,
+) -> Result<usize, StoreError> {
+    let mut taken = 0;
+    for (shard, n) in shards::each(shards, |shard| store.reclaim(shard, limits::RECLAIM_MAX)).await {
+        let n = shards::aside(n, format_args!("reclaim of shard {}", shard.0), troubles)?;
+        taken += n.unwrap_or(0);
+    }
+    Ok(taken)
 }

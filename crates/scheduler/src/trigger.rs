@@ -1,6 +1,7 @@
 //! Pure. From a page of events to due-sends, refusals and new profiles. The cost of an event grows with the campaigns that name it.
 //!
 //! An event counts into its user's behaviour before any trigger looks at it; events of one user apply in the order of the log.
+//! `event_pass` reads the page and commits what is decided here, as a whole or not at all.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::facts::Facts;
 use campanile_core::limits;
 use campanile_core::number::{Layout, UserNo};
-use campanile_core::ports::{EventCommit, EventPage, RefusedRow, StoredUser};
+use campanile_core::ports::{EventCommit, EventPage, NewEntry, RefusedRow, StoredUser};
 use campanile_core::reason::Refusal;
 use campanile_core::user::Profile;
 use jiff::{SignedDuration, Timestamp};
@@ -19,129 +20,184 @@ use jiff::{SignedDuration, Timestamp};
 use crate::campaigns::{Campaigns, Known};
 use crate::plan::{Planned, entry, entry_counts};
 
-/// Everything one page leads to, to be committed as a whole.
-pub fn decide(page: &EventPage, campaigns: &Campaigns, layout: &Layout, now: Timestamp) -> EventCommit {
-    let mut commit = EventCommit {
-        head: page.head,
-        control: page.control,
-        read: page.events.len(),
-        users: page.users.clone(),
-        ..Default::default()
-    };
+/// How far the clock of whoever reports an event may be behind ours without its event lying before a start.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
+/// How long an ended campaign still says that it has ended.
+const ENDED_SAYS_SO: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the first events of a page lead to, to be committed as a whole: as many events as fit into one commit, at least one.
+pub fn decide(page: EventPage, campaigns: &Campaigns, layout: &Layout, now: Timestamp) -> EventCommit {
+    let mut commit = EventCommit { head: page.head, control: page.control, ..Default::default() };
     let places: HashMap<UserNo, usize> =
         page.users.iter().enumerate().map(|(i, user)| (user.no, i)).collect();
-    let mut counts = Vec::new();
+    let mut users: Vec<(StoredUser, bool)> = page.users.into_iter().map(|user| (user, false)).collect();
+    let mut deciding = Deciding { campaigns, layout, now, commit: &mut commit, counts: Vec::new(), bytes: 0 };
     for (place, logged) in page.events.iter().enumerate() {
-        let event = match LogItem::unpack(&logged.bytes) {
-            Ok(LogItem::Event(event)) => event,
-            Err(_) => {
-                commit.foreign.push(place);
-                continue;
+        if deciding.is_full() {
+            break;
+        }
+        deciding.commit.read = place + 1;
+        match LogItem::unpack(&logged.bytes) {
+            Err(_) => deciding.commit.foreign.push(place),
+            Ok(LogItem::Event(event)) => {
+                // A user that is gone took its events along.
+                let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
+                let Some((user, is_changed)) = found else {
+                    continue;
+                };
+                user.profile.count(&event);
+                *is_changed = true;
+                deciding.event(&event, logged.accepted_at, user);
             }
-        };
-        // A user that is gone took its events along.
-        let Some(&user) = places.get(&logged.user) else { continue };
-        commit.users[user].profile.count(&event);
-        let mut met = Met { event: &event, accepted_at: logged.accepted_at, now, layout, packed: None };
-        for known in campaigns.naming(&event.name) {
-            met.meet(known, user, &mut commit, &mut counts);
         }
     }
-    commit.counts = summed(counts);
+    commit.counts = summed(deciding.counts);
+    commit.users = users.into_iter().filter(|(_, is_changed)| *is_changed).map(|(user, _)| user).collect();
     commit
 }
 
-/// An event that meets campaigns.
+struct Deciding<'a> {
+    campaigns: &'a Campaigns,
+    layout: &'a Layout,
+    now: Timestamp,
+    commit: &'a mut EventCommit,
+    counts: Vec<Count>,
+    /// Of what entries keep.
+    bytes: usize,
+}
+
+/// An event on its way to campaigns. What its entries have in common is made once.
 struct Met<'a> {
     event: &'a Event,
     accepted_at: Timestamp,
-    now: Timestamp,
-    layout: &'a Layout,
-    /// The event as entries keep it, packed once.
+    key: Option<u64>,
     packed: Option<Vec<u8>>,
 }
 
-impl Met<'_> {
-    fn meet(&mut self, known: &Known, user: usize, commit: &mut EventCommit, counts: &mut Vec<Count>) {
+impl Deciding<'_> {
+    /// One commit is one step of the store, which holds up everybody else meanwhile.
+    fn is_full(&self) -> bool {
+        self.commit.entries.len() + self.commit.refused.len() >= limits::MOVE_MAX
+            || self.bytes >= limits::COMMIT_BYTES_MAX
+    }
+
+    fn event(&mut self, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
+        let campaigns = self.campaigns;
+        let mut met = Met { event, accepted_at, key: None, packed: None };
+        for known in campaigns.naming(&event.name) {
+            let record = &known.record;
+            let is_forgotten =
+                record.state == State::Ended && self.now.duration_since(record.updated_at) > ENDED_SAYS_SO;
+            let is_unreadable = record.state != State::Ended && known.compiled.is_none();
+            if !is_forgotten && !is_unreadable {
+                self.meet(known, &mut met, user);
+            }
+        }
+    }
+
+    fn meet(&mut self, known: &Known, met: &mut Met<'_>, user: &StoredUser) {
         let no = known.record.no;
-        counts.push(Count { campaign: no, counter: Counter::Triggered, by: 1 });
-        let StoredUser { no: user_no, profile, .. } = &commit.users[user];
-        match self.decide(known, profile) {
+        self.counts.push(Count { campaign: no, counter: Counter::Triggered, by: 1 });
+        match decide_entry(known, met.event, met.accepted_at, &user.profile, self.now) {
+            Ok((planned, due_at)) => {
+                let entry = self.enter(&planned, met, user.no, due_at);
+                self.commit.entries.push(entry);
+                self.counts.extend(entry_counts(no));
+            }
             Err((reason, text)) => {
-                counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
-                commit.refused.push(RefusedRow {
+                self.counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
+                self.commit.refused.push(RefusedRow {
                     campaign: no,
                     at: self.now,
-                    user_id: profile.id.clone(),
+                    user_id: user.profile.id.clone(),
                     reason,
-                    cause: self.event.id.clone(),
+                    cause: met.event.id.clone(),
                     text,
                 });
             }
-            Ok((planned, due_at)) => {
-                let keep = planned.campaign.actions.iter().any(|action| action.webhook.needs_event());
-                let kept = keep.then(|| self.packed().to_vec());
-                let key = self.layout.hash64("event", &[self.event.id.as_bytes()]);
-                let new = entry(&planned, EntryKind::Event, *user_no, key, due_at, Skip::default(), kept);
-                commit.entries.push(new);
-                counts.extend(entry_counts(no));
-            }
         }
     }
 
-    /// In the order in which refusals are told.
-    fn decide<'k>(
-        &self,
-        known: &'k Known,
-        profile: &Profile,
-    ) -> Result<(Planned<'k>, Timestamp), (Refusal, String)> {
-        let refuse = |reason| Err((reason, String::new()));
-        match known.record.state {
-            State::Active => {}
-            State::Paused => return refuse(Refusal::Paused),
-            State::Draft | State::Scheduled => return refuse(Refusal::BeforeStart),
-            State::Finishing | State::Ended => return refuse(Refusal::AfterEnd),
-        }
-        let Some((planned, triggered)) = known.triggered() else { return refuse(Refusal::AfterEnd) };
-        let age = self.accepted_at.duration_since(self.event.occurred_at);
-        if age > SignedDuration::try_from(limits::EVENT_AGE_MAX).unwrap_or(SignedDuration::MAX) {
-            let text =
-                format!("it happened at {} and arrived at {}", self.event.occurred_at, self.accepted_at);
-            return Err((Refusal::EventTooOld, text));
-        }
-        let facts = Facts {
-            profile,
-            event: Some(self.event),
-            values: None,
-            as_of: self.event.occurred_at,
-            now: self.now,
-            fallback_zone: &planned.campaign.fallback_zone,
-        };
-        let mut why = None;
-        let fits =
-            triggered.triggers.iter().filter(|trigger| trigger.event == self.event.name).any(|trigger| {
-                match &trigger.condition {
-                    Some(condition) if !condition.matches(&facts) => {
-                        why.get_or_insert_with(|| {
-                            condition.explain(&facts).first_false().unwrap_or_default()
-                        });
-                        false
-                    }
-                    _ => true,
-                }
-            });
-        if !fits {
-            return Err((Refusal::ConditionFalse, why.unwrap_or_default()));
-        }
-        if !planned.campaign.takes(&facts) {
-            let text = planned.campaign.audience.explain(&facts).first_false().unwrap_or_default();
-            return Err((Refusal::NotInAudience, text));
-        }
-        let due_at = self.event.occurred_at.checked_add(triggered.delay).unwrap_or(Timestamp::MAX);
-        Ok((planned, due_at))
-    }
-
-    fn packed(&mut self) -> &[u8] {
-        self.packed.get_or_insert_with(|| EntryData::Event(self.event.clone()).pack())
+    /// The same event of the same user makes the same send id, however often it comes.
+    fn enter(
+        &mut self,
+        planned: &Planned<'_>,
+        met: &mut Met<'_>,
+        user: UserNo,
+        due_at: Timestamp,
+    ) -> NewEntry {
+        let event = met.event;
+        let layout = self.layout;
+        let key = *met.key.get_or_insert_with(|| layout.hash64("event", &[event.id.as_bytes()]));
+        let keeps = planned.campaign.actions.iter().any(|action| action.webhook.needs_event());
+        let kept =
+            keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());
+        self.bytes += kept.as_ref().map_or(0, Vec::len);
+        entry(planned, EntryKind::Event, user, key, due_at, Skip::default(), kept)
     }
 }
+
+/// When the entry's send is due, or the first reason against it, in the order in which reasons are told.
+fn decide_entry<'k>(
+    known: &'k Known,
+    event: &Event,
+    accepted_at: Timestamp,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<(Planned<'k>, Timestamp), (Refusal, String)> {
+    let refuse = |reason, text: &str| Err((reason, text.to_owned()));
+    let ended = (Refusal::AfterEnd, "the campaign has ended".to_owned());
+    match known.record.state {
+        State::Active => {}
+        State::Paused => return refuse(Refusal::Paused, "the campaign is paused"),
+        State::Draft | State::Scheduled => {
+            return refuse(Refusal::BeforeStart, "the campaign has not started");
+        }
+        State::Finishing | State::Ended => return Err(ended),
+    }
+    let Some((planned, triggered)) = known.triggered() else { return Err(ended) };
+    if let Some(began_at) = known.began_at.filter(|at| is_before(event, accepted_at, *at)) {
+        let text = format!("it happened at {}, the campaign began at {began_at}", event.occurred_at);
+        return Err((Refusal::BeforeStart, text));
+    }
+    // A clock that runs ahead of ours says nothing about the future.
+    let occurred_at = event.occurred_at.min(accepted_at);
+    let age_max = SignedDuration::try_from(limits::EVENT_AGE_MAX).unwrap_or(SignedDuration::MAX);
+    if accepted_at.duration_since(occurred_at) > age_max {
+        return Err((
+            Refusal::EventTooOld,
+            format!("it happened at {occurred_at} and arrived at {accepted_at}"),
+        ));
+    }
+    let due_at = occurred_at.checked_add(triggered.delay).unwrap_or(Timestamp::MAX);
+    let fallback_zone = &planned.campaign.fallback_zone;
+    let facts = Facts { profile, event: Some(event), values: None, as_of: occurred_at, now, fallback_zone };
+    let mut first_false = None;
+    let of_name = triggered.triggers.iter().filter(|trigger| trigger.event == event.name);
+    let fits = of_name.map(|trigger| trigger.condition.as_ref()).any(|condition| {
+        let holds = condition.is_none_or(|condition| condition.matches(&facts));
+        if let (false, None, Some(condition)) = (holds, &first_false, condition) {
+            first_false = condition.explain(&facts).first_false();
+        }
+        holds
+    });
+    if !fits {
+        return Err((Refusal::ConditionFalse, first_false.unwrap_or_default()));
+    }
+    // Conditions of the audience about time are judged as of the due instant, here and again before the send.
+    let facts = Facts { as_of: due_at, ..facts };
+    if !planned.campaign.takes(&facts) {
+        let text = planned.campaign.audience.explain(&facts).first_false();
+        return Err((Refusal::NotInAudience, text.unwrap_or_default()));
+    }
+    Ok((planned, due_at))
+}
+
+/// When it arrived is by our clock, when it happened may be by a client's.
+fn is_before(event: &Event, accepted_at: Timestamp, began_at: Timestamp) -> bool {
+    accepted_at < began_at || began_at.duration_since(event.occurred_at) > CLOCK_SLACK
+}
+
+#[cfg(test)]
+#[path = "trigger_tests.rs"]
+mod tests;
