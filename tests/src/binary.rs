@@ -42,7 +42,7 @@ impl Process {
     pub fn start(role: &str, store: &str, flags: &[&str]) -> Process {
         let (grpc, console) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
         let mut command = Command::new(campanile());
-        command.args([role, "--store", store, "--dev", "--log-level", "warn"]).args(flags);
+        command.args([role, "--store", store, "--log-level", "warn"]).args(flags);
         if matches!(role, "serve" | "control") {
             command.args(["--listen-grpc", &grpc, "--listen-console", &console]);
         }

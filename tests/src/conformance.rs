@@ -79,7 +79,7 @@ fn settled(lease: Lease, settle: Settle) -> Settlement {
     Settlement { lease, settle, attempted: false, row: None }
 }
 
-pub async fn campaigns_and_secrets_are_kept_and_followed(store: &dyn Store, shard: Shard) {
+pub async fn campaigns_and_secrets_are_kept_and_followed(store: &dyn Store, _shard: Shard) {
     let begin = store.changes("").await.expect("the store answers");
     assert_eq!((begin.campaigns, begin.secrets), (Changed::All, true));
     let first = store.create(record("b-first")).await.expect("the store answers").expect("the store answers");

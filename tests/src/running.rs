@@ -23,7 +23,14 @@ impl Running {
     pub async fn sqlite() -> Running {
         let folder = tempfile::tempdir().expect("a folder");
         let store = format!("sqlite:{}", folder.path().join("campanile.db").display());
-        Running::start(store, None, folder, &["serve"]).await
+        Running::start(store, None, folder, &["serve"], &["--dev"]).await
+    }
+
+    /// `serve` on a file, with these flags instead of `--dev`.
+    pub async fn sqlite_with(flags: &[&str]) -> Running {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = format!("sqlite:{}", folder.path().join("campanile.db").display());
+        Running::start(store, None, folder, &["serve"], flags).await
     }
 
     /// One control, one scheduler and one sender on a Redis.
@@ -36,11 +43,17 @@ impl Running {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = RedisServer::start_with(&[("appendonly", "yes")]);
         let store = redis.url();
-        Running::start(store, Some(redis), folder, roles).await
+        Running::start(store, Some(redis), folder, roles, &["--dev"]).await
     }
 
-    async fn start(store: String, redis: Option<RedisServer>, folder: TempDir, roles: &[&str]) -> Running {
-        let processes: Vec<Process> = roles.iter().map(|role| Process::start(role, &store, &[])).collect();
+    async fn start(
+        store: String,
+        redis: Option<RedisServer>,
+        folder: TempDir,
+        roles: &[&str],
+        flags: &[&str],
+    ) -> Running {
+        let processes: Vec<Process> = roles.iter().map(|role| Process::start(role, &store, flags)).collect();
         let api = processes[0].api().await;
         Running { processes, api, store, redis, folder }
     }
