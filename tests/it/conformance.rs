@@ -85,7 +85,7 @@ async fn a_file_reopened_has_what_was_acknowledged_and_frees_every_lease() {
     let clock = Arc::new(ManualClock::at("2026-11-24T08:00:00Z".parse().expect("an instant")));
     let open = || SqliteStore::open(&path, clock.clone(), [3; 19]).expect("it opens");
     let store = open();
-    campanile_tests::conformance::a_request_adds_once(&store, Shard(0)).await;
+    campanile_tests::conformance_queue::a_request_adds_once(&store, Shard(0)).await;
     // Three sends are leased now; their holder goes away.
     drop(store);
     let store = open();

@@ -1,5 +1,7 @@
 //! Promises, end to end: the real binary, a real redis-server, a scripted far end. One binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 /// Makes each function a test on SQLite (one process) and a test on Redis (control, scheduler and sender apart).
 #[macro_export]
 macro_rules! on_both_stores {

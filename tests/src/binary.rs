@@ -1,8 +1,11 @@
 //! The real binary: started on free ports with a store of its own, stopped by its own process id.
 
-use std::net::TcpListener;
+#![allow(clippy::print_stderr, reason = "what a process under test logs belongs to its test's output")]
+
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
@@ -10,6 +13,7 @@ use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
+use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::target::DEADLINE;
@@ -23,12 +27,6 @@ pub fn campanile() -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound listener").port()
-}
-
 /// One process of the binary; killed when it is dropped.
 pub struct Process {
     child: Child,
@@ -38,32 +36,49 @@ pub struct Process {
 }
 
 impl Process {
-    /// `role` is serve, control, scheduler or sender; `store` what follows `--store`.
+    /// `role` is serve, control, scheduler or sender; `store` what follows `--store`. A role that listens has told where when this
+    /// answers.
     pub fn start(role: &str, store: &str, flags: &[&str]) -> Process {
-        let (grpc, console) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
         let mut command = Command::new(campanile());
-        command.args([role, "--store", store, "--log-level", "warn"]).args(flags);
-        if matches!(role, "serve" | "control") {
-            command.args(["--listen-grpc", &grpc, "--listen-console", &console]);
+        command.args([
+            role,
+            "--store",
+            store,
+            "--log-format",
+            "json",
+            "--log-level",
+            "warn,campanile::roles=info",
+        ]);
+        let listens = matches!(role, "serve" | "control");
+        if listens {
+            // Free ports of the system's choice: nobody else can take them in between.
+            command.args(["--listen-grpc", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"]);
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary starts");
-        Process { child, grpc: format!("http://{grpc}"), console: format!("http://{console}") }
-    }
-
-    /// Connects once it listens.
-    pub async fn api(&self) -> Api {
-        let endpoint =
-            Endpoint::from_shared(self.grpc.clone()).expect("a URL").connect_timeout(Duration::from_secs(5));
-        let connected = tokio::time::timeout(DEADLINE, async {
-            loop {
-                match endpoint.connect().await {
-                    Ok(channel) => return channel,
-                    // Not listening yet: there is nothing to be told by, so look again.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let log = BufReader::new(child.stderr.take().expect("its log"));
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                match serde_json::from_str::<Value>(&line) {
+                    Ok(told) if told["message"] == "listening" => drop(tell.send(told)),
+                    _ => eprintln!("{line}"),
                 }
             }
         });
-        Api::new(connected.await.expect("the control API listens"))
+        let (mut grpc, mut console) = (String::new(), String::new());
+        if listens {
+            let told = told.recv_timeout(DEADLINE).expect("it says where it listens");
+            let address = |name: &str| format!("http://{}", told[name].as_str().expect("an address"));
+            (grpc, console) = (address("grpc"), address("console"));
+        }
+        Process { child, grpc, console }
+    }
+
+    pub async fn api(&self) -> Api {
+        let endpoint =
+            Endpoint::from_shared(self.grpc.clone()).expect("a URL").connect_timeout(Duration::from_secs(5));
+        Api::new(endpoint.connect().await.expect("the control API listens"))
     }
 
     /// `kill -9`.

@@ -1,33 +1,31 @@
 //! One suite for every store: what the ports promise, asked of a fresh store through its verbs alone.
 
-use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::counter::{Count, Counter};
-use campanile_core::due_send::{Class, Lease, SendId};
+use campanile_core::due_send::SendId;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
-    Add, Added, Advance, Advanced, Changed, EndedFilter, EventCommit, NewEntry, NewEvent, OccurrenceKey,
-    RefusedRow, SendsQuery, Settle, Settlement, Store, StoredUser, Work,
+    Advance, Advanced, Changed, EventCommit, NewEvent, OccurrenceKey, RefusedRow, SendsQuery, Settle,
+    Settlement, Store, StoredUser,
 };
-use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::reason::Refusal;
 use campanile_core::secret::Secret;
 use jiff::SignedDuration;
 
-use crate::sample::{delivered, entry, past, record, row, users};
-use crate::target::DEADLINE;
-
-const NO: CampaignNo = CampaignNo(1);
+use crate::sample::{NO, entered, entry, past, record, row, run_campaign};
 
 /// Makes every promise a test on the store that `$make` gives: what keeps it alive, the store, one of its shards.
 #[macro_export]
 macro_rules! conforms {
     ($make:path) => {
-        $crate::conforms!($make:
+        $crate::conforms!($make, conformance:
             campaigns_and_secrets_are_kept_and_followed,
             users_are_made_once_and_saved_by_version,
             events_become_sends_that_end_in_the_log,
             an_occurrence_is_walked_once_by_whoever_comes,
             a_fan_out_waits_while_its_lane_is_full,
+        );
+        $crate::conforms!($make, conformance_queue:
             a_request_adds_once,
             a_claim_leases_pins_and_passes_over_what_is_held,
             only_a_live_lease_settles,
@@ -39,44 +37,13 @@ macro_rules! conforms {
             wake_ups_are_not_lost,
         );
     };
-    ($make:path: $($case:ident),+ $(,)?) => {
+    ($make:path, $suite:ident: $($case:ident),+ $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread")]
         async fn $case() {
             let (_alive, store, shard) = $make().await;
-            $crate::conformance::$case(store.as_ref(), shard).await;
+            $crate::$suite::$case(store.as_ref(), shard).await;
         })+
     };
-}
-
-async fn run_campaign(store: &dyn Store, shard: Shard) {
-    set_flow(store, shard, Flow::Running, 1, 45).await;
-}
-
-async fn set_flow(store: &dyn Store, shard: Shard, flow: Flow, epoch: u64, lease_secs: u8) {
-    let word = ControlWord { flow, apply_revision: 2, lease_secs, weight: 1, epoch };
-    store.set_control(shard, NO, word).await.expect("the store answers");
-}
-
-fn entered(by: i64) -> Vec<Count> {
-    [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)]
-        .map(|counter| Count { campaign: NO, counter, by })
-        .to_vec()
-}
-
-async fn add(store: &dyn Store, shard: Shard, name: u8, entries: Vec<NewEntry>) -> Added {
-    let counts = entered(entries.len() as i64);
-    let add =
-        Add { request: [name; 16], body: [0; 16], entries, counts, refused: Vec::new(), answer: vec![name] };
-    store.add(shard, &add).await.expect("the store answers")
-}
-
-async fn claim_one(store: &dyn Store, shard: Shard) -> Lease {
-    let mut claimed = store.claim(shard, 1).await.expect("the store answers");
-    claimed.jobs.pop().expect("a send to claim").lease
-}
-
-fn settled(lease: Lease, settle: Settle) -> Settlement {
-    Settlement { lease, settle, attempted: false, row: None }
 }
 
 pub async fn campaigns_and_secrets_are_kept_and_followed(store: &dyn Store, _shard: Shard) {
@@ -278,243 +245,4 @@ pub async fn users_are_made_once_and_saved_by_version(store: &dyn Store, shard: 
     assert_eq!(loaded[2].as_ref().map(|user| &user.profile), Some(&changed.profile));
     let listed = store.list_users(shard, ann.no, 9).await.expect("the store answers");
     assert_eq!(listed, [bob]);
-}
-
-pub async fn a_request_adds_once(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    assert_eq!(add(store, shard, 1, users(1, 1..=3)).await, Added::Now);
-    assert_eq!(add(store, shard, 1, users(1, 1..=3)).await, Added::Before(vec![1]));
-    let other = Add {
-        request: [1; 16],
-        body: [9; 16],
-        entries: users(1, 4..=9),
-        counts: entered(6),
-        refused: Vec::new(),
-        answer: Vec::new(),
-    };
-    assert_eq!(store.add(shard, &other).await, Ok(Added::OtherBody));
-    assert_eq!(store.claim(shard, 100).await.expect("the store answers").jobs.len(), 3);
-    assert!(store.stats(NO).await.expect("the store answers").contains(&(Counter::Entered, 3)));
-}
-
-pub async fn a_claim_leases_pins_and_passes_over_what_is_held(store: &dyn Store, shard: Shard) {
-    add(store, shard, 1, users(1, 1..=5)).await;
-    let without_word = store.claim(shard, 9).await.expect("the store answers");
-    assert_eq!((without_word.jobs.len(), without_word.more), (0, false), "a campaign nobody knows is held");
-    set_flow(store, shard, Flow::Held, 1, 45).await;
-    assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0);
-    set_flow(store, shard, Flow::Running, 2, 45).await;
-    set_flow(store, shard, Flow::Held, 1, 45).await;
-    let words = store.control(shard, &[NO, CampaignNo(7)]).await.expect("the store answers");
-    let epochs: Vec<_> = words.into_iter().map(|word| word.map(|word| word.epoch)).collect();
-    assert_eq!(epochs, [Some(2), None], "an older word changes nothing");
-    let first = store.claim(shard, 2).await.expect("the store answers");
-    assert_eq!((first.jobs.len(), first.more), (2, true));
-    let rest = store.claim(shard, 9).await.expect("the store answers");
-    assert_eq!((rest.jobs.len(), rest.more), (3, false));
-    let all: Vec<&Lease> = first.jobs.iter().chain(&rest.jobs).map(|job| &job.lease).collect();
-    let users: Vec<u64> = all.iter().map(|lease| lease.send.user.0).collect();
-    assert_eq!(users, [1, 2, 3, 4, 5], "a lane is served in order");
-    assert!(all.windows(2).all(|pair| pair[0].fence < pair[1].fence), "fences grow");
-    for lease in all {
-        assert_eq!((lease.send.pinned, lease.send.revision), (true, 2), "planned under 1, applied 2");
-    }
-    let first_claim = first.jobs[0].lease.send.first_claim_at();
-    let late = first.at.duration_since(past()).as_millis();
-    assert!(first_claim == first.at || late > i128::from(u32::MAX), "the instant of the first claim is kept");
-    set_flow(store, shard, Flow::Stopped, 3, 45).await;
-    add(store, shard, 2, users_of_one(6)).await;
-    let stopped = store.claim(shard, 9).await.expect("the store answers");
-    assert_eq!(stopped.jobs[0].control.flow, Flow::Stopped, "what is stopped is served, to end");
-}
-
-fn users_of_one(user: u64) -> Vec<NewEntry> {
-    users(1, user..=user)
-}
-
-pub async fn only_a_live_lease_settles(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    add(store, shard, 1, users(1, 1..=2)).await;
-    let (one, two) = (claim_one(store, shard).await, claim_one(store, shard).await);
-    let wrong = Lease { fence: two.fence + 9, ..two.clone() };
-    let at = past();
-    let settlements = [delivered(one.clone(), at), delivered(one.clone(), at), delivered(wrong, at)];
-    let answers = store.settle(shard, &settlements).await;
-    assert_eq!(answers, Ok(vec![true, false, false]), "once, and by its holder only");
-    assert_eq!(store.settle(shard, &[delivered(one, at)]).await, Ok(vec![false]));
-    let failed = Settle::Failed { reason: campanile_core::reason::Failure::Final, kept: vec![4; 9] };
-    let row = row(&two, Ended::Failed(campanile_core::reason::Failure::Final), at, "answered 404");
-    let id = row.send_id(store.layout(), shard);
-    let settlement = Settlement { lease: two, settle: failed, attempted: true, row: Some(row) };
-    assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
-    let trail = store.send(&id).await.expect("the store answers");
-    assert_eq!((trail.rows.len(), trail.kept), (1, Some(vec![4; 9])), "a failed send keeps its request");
-    assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0);
-}
-
-pub async fn what_is_held_or_given_back_comes_again(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    add(store, shard, 1, users(1, 1..=3)).await;
-    let claimed = store.claim(shard, 3).await.expect("the store answers");
-    let leases: Vec<Lease> = claimed.jobs.into_iter().map(|job| job.lease).collect();
-    let backs: Vec<Settlement> = leases.iter().map(|lease| settled(lease.clone(), Settle::Back)).collect();
-    assert_eq!(store.settle(shard, &backs).await, Ok(vec![true; 3]));
-    let again = store.claim(shard, 1).await.expect("the store answers");
-    let lease = again.jobs[0].lease.clone();
-    assert_eq!((lease.send.user, lease.send.attempts), (UserNo(1), 0), "in the order they had");
-    let hold = settled(lease, Settle::Hold { at: past() });
-    assert_eq!(store.settle(shard, &[hold]).await, Ok(vec![true]));
-    let users: Vec<u64> = store
-        .claim(shard, 9)
-        .await
-        .expect("the store answers")
-        .jobs
-        .iter()
-        .map(|job| job.lease.send.user.0)
-        .collect();
-    assert_eq!(users, [2, 3, 1]);
-}
-
-pub async fn a_lease_that_ran_out_is_taken_back_until_its_send_is_given_up(store: &dyn Store, shard: Shard) {
-    set_flow(store, shard, Flow::Running, 1, 1).await;
-    add(store, shard, 1, users_of_one(1)).await;
-    for redeliveries in 0..5 {
-        let lease = claim_one(store, shard).await;
-        assert_eq!((lease.send.redeliveries, lease.send.pinned), (redeliveries, true));
-        let taken = tokio::time::timeout(DEADLINE, async {
-            while store.reclaim(shard, 100).await.expect("the store answers") == 0 {
-                // Leases end by the store's own clock, which tells nobody.
-                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-            }
-        });
-        taken.await.expect("the lease runs out");
-        assert_eq!(store.settle(shard, &[delivered(lease, past())]).await, Ok(vec![false]));
-    }
-    assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0);
-    let stats = store.stats(NO).await.expect("the store answers");
-    assert!(stats.contains(&(Counter::Failed(0), 1)), "{stats:?}");
-    let query = SendsQuery { ended: Some(EndedFilter::Failed), limit: 9, ..Default::default() };
-    assert_eq!(store.sends(&query).await.expect("the store answers").rows.len(), 1);
-}
-
-pub async fn sends_wait_in_the_wheel_until_their_time(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    add(store, shard, 1, users_of_one(9)).await;
-    let now = store.claim(shard, 1).await.expect("the store answers").at;
-    let soon = now + SignedDuration::from_millis(300);
-    let later = now + SignedDuration::from_hours(24 * 40);
-    add(store, shard, 2, vec![entry(1, 1, soon), entry(1, 2, later)]).await;
-    assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0, "nothing is due");
-    let released = store.release(shard, 100).await.expect("the store answers");
-    assert!(released.next_at.is_some_and(|at| at <= soon), "{released:?}");
-    let jobs = tokio::time::timeout(DEADLINE, async {
-        loop {
-            store.release(shard, 100).await.expect("the store answers");
-            let claimed = store.claim(shard, 9).await.expect("the store answers");
-            if !claimed.jobs.is_empty() {
-                return claimed;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    });
-    let claimed = jobs.await.expect("it comes");
-    assert_eq!((claimed.jobs.len(), claimed.jobs[0].lease.send.user), (1, UserNo(1)));
-    assert!(claimed.at >= soon, "never early");
-    assert_eq!(claimed.jobs[0].lease.lane.class, Class::First);
-}
-
-pub async fn the_log_is_paged_filtered_and_followed(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    let from = store.sends_after("", 9).await.expect("the store answers");
-    assert_eq!(from.rows.len(), 0, "only where the log ends");
-    add(store, shard, 1, users(1, 1..=10)).await;
-    for i in 0..10 {
-        let lease = claim_one(store, shard).await;
-        let (ended, settle) = match i % 2 {
-            0 => (Ended::Delivered, Settle::Delivered),
-            _ => (Ended::Suppressed(Suppression::Expired), Settle::Suppressed(Suppression::Expired)),
-        };
-        let row = Some(row(&lease, ended, past(), ""));
-        let settlement = Settlement { lease, settle, attempted: false, row };
-        assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
-    }
-    let mut query = SendsQuery { campaign: Some(NO), limit: 4, ..Default::default() };
-    let mut seen = Vec::new();
-    loop {
-        let page = store.sends(&query).await.expect("the store answers");
-        seen.extend(page.rows.iter().map(|row| row.row.user.0));
-        query.page = page.next;
-        if query.page.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(seen, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1], "newest first, each once");
-    let suppressed = SendsQuery { ended: Some(EndedFilter::Suppressed), limit: 99, ..Default::default() };
-    assert_eq!(store.sends(&suppressed).await.expect("the store answers").rows.len(), 5);
-    let other = SendsQuery { campaign: Some(CampaignNo(7)), limit: 99, ..Default::default() };
-    assert_eq!(store.sends(&other).await.expect("the store answers").rows.len(), 0);
-    let (mut after, mut told) = (from.next, Vec::new());
-    while told.len() < 10 {
-        let page = store.sends_after(&after, 3).await.expect("the store answers");
-        told.extend(page.rows.iter().map(|row| row.row.user.0));
-        after = page.next;
-    }
-    assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "oldest first, each once");
-}
-
-pub async fn in_every_shard_the_counters_add_up(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    add(store, shard, 1, users(1, 1..=6)).await;
-    let at = past();
-    let retry = Settle::Retry { at: past() + SignedDuration::from_hours(24 * 365 * 60), kept: vec![1] };
-    let failed = Settle::Failed { reason: campanile_core::reason::Failure::Exhausted, kept: vec![1] };
-    let settles =
-        [Settle::Delivered, failed, Settle::Suppressed(Suppression::AudienceLeft), retry, Settle::Back];
-    for settle in settles {
-        let lease = claim_one(store, shard).await;
-        let attempted = matches!(settle, Settle::Delivered | Settle::Failed { .. } | Settle::Retry { .. });
-        let row = attempted.then(|| row(&lease, Ended::Retrying, at, ""));
-        let answers = store.settle(shard, &[Settlement { lease, settle, attempted, row }]).await;
-        assert_eq!(answers, Ok(vec![true]));
-        let stats = store.stats(NO).await.expect("the store answers");
-        let of = |wanted: &dyn Fn(&Counter) -> bool| {
-            stats.iter().filter(|(counter, _)| wanted(counter)).map(|(_, n)| n).sum::<i64>()
-        };
-        let ends = |c: &Counter| {
-            matches!(
-                c,
-                Counter::Pending(_) | Counter::Delivered(_) | Counter::Failed(_) | Counter::Suppressed(..)
-            )
-        };
-        assert_eq!(of(&|c| matches!(c, Counter::Planned(_))), of(&ends), "{stats:?}");
-        let inside = |c: &Counter| matches!(c, Counter::Open | Counter::Finished);
-        assert_eq!(of(&|c| *c == Counter::Entered), of(&inside), "{stats:?}");
-    }
-    let stats = store.stats(NO).await.expect("the store answers");
-    for expected in [
-        (Counter::Pending(0), 3),
-        (Counter::Delivered(0), 1),
-        (Counter::Failed(0), 1),
-        (Counter::Suppressed(0, Suppression::AudienceLeft), 1),
-        (Counter::Attempts(0), 3),
-        (Counter::Retries(0), 1),
-        (Counter::Finished, 3),
-        (Counter::Open, 3),
-    ] {
-        assert!(stats.contains(&expected), "{expected:?} in {stats:?}");
-    }
-}
-
-pub async fn wake_ups_are_not_lost(store: &dyn Store, shard: Shard) {
-    run_campaign(store, shard).await;
-    let seen = store.woken(Work::Send, u64::MAX).await;
-    add(store, shard, 1, users_of_one(1)).await;
-    // It came before anybody waited for it.
-    let woken = tokio::time::timeout(DEADLINE, store.woken(Work::Send, seen)).await;
-    assert_ne!(woken.expect("it wakes"), seen);
-    let seen = store.woken(Work::Schedule, u64::MAX).await;
-    let event = NewEvent { user_id: "ann".to_owned(), id_hash: 1, accepted_at: past(), bytes: vec![1] };
-    store.accept_events(shard, &[event]).await.expect("the store answers");
-    let woken = tokio::time::timeout(DEADLINE, store.woken(Work::Schedule, seen)).await;
-    assert_ne!(woken.expect("it wakes"), seen);
 }

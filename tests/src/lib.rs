@@ -1,6 +1,7 @@
 //! The kit of the end-to-end tests: real servers, a scripted far end, the real binary, real events.
 
 pub mod conformance;
+pub mod conformance_queue;
 pub mod running;
 
 pub mod binary;

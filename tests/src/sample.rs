@@ -1,12 +1,17 @@
 //! Samples that store tests fill stores with.
 
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::counter::{Count, Counter};
 use campanile_core::draft::Draft;
-use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
+use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, Skip};
 use campanile_core::log_row::{Ended, LogRow};
-use campanile_core::number::{CampaignNo, DestinationNo, UserNo};
-use campanile_core::ports::{NewEntry, Settle, Settlement};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
+use campanile_core::ports::{Add, Added, NewEntry, Settle, Settlement, Store};
 use jiff::Timestamp;
+
+/// The campaign of the samples.
+pub const NO: CampaignNo = CampaignNo(1);
 
 pub fn lane(campaign: u32) -> Lane {
     Lane { campaign: CampaignNo(campaign), destination: DestinationNo(1), class: Class::First }
@@ -79,4 +84,35 @@ pub fn record(id: &str) -> CampaignRecord {
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },
     }
+}
+
+pub async fn run_campaign(store: &dyn Store, shard: Shard) {
+    set_flow(store, shard, Flow::Running, 1, 45).await;
+}
+
+pub async fn set_flow(store: &dyn Store, shard: Shard, flow: Flow, epoch: u64, lease_secs: u8) {
+    let word = ControlWord { flow, apply_revision: 2, lease_secs, weight: 1, epoch };
+    store.set_control(shard, NO, word).await.expect("the store answers");
+}
+
+pub fn entered(by: i64) -> Vec<Count> {
+    [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)]
+        .map(|counter| Count { campaign: NO, counter, by })
+        .to_vec()
+}
+
+pub async fn add(store: &dyn Store, shard: Shard, name: u8, entries: Vec<NewEntry>) -> Added {
+    let counts = entered(entries.len() as i64);
+    let add =
+        Add { request: [name; 16], body: [0; 16], entries, counts, refused: Vec::new(), answer: vec![name] };
+    store.add(shard, &add).await.expect("the store answers")
+}
+
+pub async fn claim_one(store: &dyn Store, shard: Shard) -> Lease {
+    let mut claimed = store.claim(shard, 1).await.expect("the store answers");
+    claimed.jobs.pop().expect("a send to claim").lease
+}
+
+pub fn settled(lease: Lease, settle: Settle) -> Settlement {
+    Settlement { lease, settle, attempted: false, row: None }
 }
