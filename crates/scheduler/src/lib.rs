@@ -17,3 +17,15 @@ pub mod finish;
 pub mod queue_pass;
 pub mod reconcile;
 pub mod shards;
+
+#[cfg(test)]
+mod sample;
+
+#[cfg(test)]
+mod manual_tests;
+#[cfg(test)]
+mod occurrence_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod trigger_tests;

@@ -1,4 +1,6 @@
 //! Pure. From users somebody names to due-sends, with an answer for each.
+//!
+//! Control opens the users before and adds what is decided here, once per request.
 
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::{CampaignRecord, State};
@@ -99,11 +101,13 @@ fn decide<'a>(
     let refuse = |reason, text: String| Err((reason, text));
     match record.state {
         State::Active => {}
-        State::Paused => return refuse(Refusal::Paused, String::new()),
+        State::Paused => return refuse(Refusal::Paused, "the campaign is paused".to_owned()),
         State::Draft | State::Scheduled => {
-            return refuse(Refusal::BeforeStart, "it is not active".to_owned());
+            return refuse(Refusal::BeforeStart, "the campaign is not active".to_owned());
         }
-        State::Finishing | State::Ended => return refuse(Refusal::AfterEnd, String::new()),
+        State::Finishing | State::Ended => {
+            return refuse(Refusal::AfterEnd, "the campaign has ended".to_owned());
+        }
     }
     if !matches!(planned.campaign.when, When::Manual) {
         return refuse(Refusal::ConditionFalse, "its delivery is not manual".to_owned());

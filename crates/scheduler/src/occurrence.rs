@@ -136,7 +136,3 @@ impl Stepped {
         self.record.schedule.last_missed_at = Some(last_at);
     }
 }
-
-#[cfg(test)]
-#[path = "occurrence_tests.rs"]
-mod tests;

@@ -197,7 +197,3 @@ fn decide_entry<'k>(
 fn is_before(event: &Event, accepted_at: Timestamp, began_at: Timestamp) -> bool {
     accepted_at < began_at || began_at.duration_since(event.occurred_at) > CLOCK_SLACK
 }
-
-#[cfg(test)]
-#[path = "trigger_tests.rs"]
-mod tests;
