@@ -122,7 +122,8 @@ async fn show(api: &mut Api, plan: &[Planned<'_>], output: Output) -> Result<i64
         if words::is_live(there.state()) {
             live += 1;
             let request = wire::GetCampaignStatsRequest { id: there.id.clone() };
-            let stats = api.campaigns.get_campaign_stats(request).await?.into_inner().stats.unwrap_or_default();
+            let stats =
+                api.campaigns.get_campaign_stats(request).await?.into_inner().stats.unwrap_or_default();
             let sends = words::counted(stats.pending, "planned send");
             output.note(&format!("  {sends} of it: those keep revision {}", there.revision));
         }

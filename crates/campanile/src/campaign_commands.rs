@@ -136,7 +136,9 @@ async fn end(mut api: Api, args: EndArgs, output: Output) -> Result<(), Fail> {
     let was = before.campaign.as_ref().map_or(wire::CampaignState::Unspecified, wire::Campaign::state);
     if !args.yes && was != wire::CampaignState::Ended {
         let fate = match mode {
-            wire::EndMode::StopNow => format!("{} will not be sent", words::counted(before.stopped, "planned send")),
+            wire::EndMode::StopNow => {
+                format!("{} will not be sent", words::counted(before.stopped, "planned send"))
+            }
             _ => format!("{} will still be sent", words::counted(before.finishing, "planned send")),
         };
         let state = words::campaign_state(was);
@@ -191,7 +193,10 @@ fn stats_rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
     rows.push(row("  delivered".to_owned(), stats.delivered));
     rows.push(row("  failed".to_owned(), stats.failed));
     for suppressed in &stats.suppressed {
-        rows.push(row(format!("  suppressed: {}", words::suppression(suppressed.reason())), suppressed.count));
+        rows.push(row(
+            format!("  suppressed: {}", words::suppression(suppressed.reason())),
+            suppressed.count,
+        ));
     }
     rows.push(row("requests made".to_owned(), stats.attempts));
     rows.push(row("  again after one that failed".to_owned(), stats.retries));

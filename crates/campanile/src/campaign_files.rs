@@ -69,7 +69,9 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Written>, Fail> {
         return Err(Fail::placed(faults));
     }
     if written.is_empty() {
-        return Err(Fail::input("there is no campaign here: name a .yaml, .yml or .json file, or a folder of them"));
+        return Err(Fail::input(
+            "there is no campaign here: name a .yaml, .yml or .json file, or a folder of them",
+        ));
     }
     Ok(written)
 }
@@ -77,7 +79,8 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Written>, Fail> {
 fn read_file(file_name: &str, bytes: &[u8], written: &mut Vec<Written>, faults: &mut Vec<String>) {
     match campaign_file::read(bytes) {
         Ok(campaigns) => {
-            written.extend(campaigns.into_iter().map(|file| Written { file_name: file_name.to_owned(), file }));
+            written
+                .extend(campaigns.into_iter().map(|file| Written { file_name: file_name.to_owned(), file }));
         }
         Err(found) => {
             faults.extend(found.iter().map(|f| placed(file_name, f.line, f.column, &f.path, &f.text)));
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn an_id_stands_in_one_file_only() {
         let found = faults(&[("a.yaml", "id: a\n---\nid: b\n"), ("b.yaml", "title: x\nid: b\n")]);
-        assert_eq!(found, ["b.yaml:2:5: id: \"b\" is also in a.yaml, line 3"]);
+        assert_eq!(found, ["b.yaml:2:1: id: \"b\" is also in a.yaml, line 3"]);
         assert_eq!(faults(&[("a.yaml", "id: a\n"), ("b.yaml", "id: b\n")]), [""; 0]);
     }
 
@@ -175,7 +178,7 @@ mod tests {
         let text = "id: a\ndelivery:\n  triggered:\n    when:\n      - {event: e, where: x}\n";
         read_file("a.yaml", text.as_bytes(), &mut written, &mut faults);
         let line = written[0].place("delivery.triggered.when[0].where", "column 1: x is not known");
-        assert_eq!(line, "a.yaml:5:26: delivery.triggered.when[0].where: column 1: x is not known");
+        assert_eq!(line, "a.yaml:5:20: delivery.triggered.when[0].where: column 1: x is not known");
         assert!(written[0].place("webhook.url", "is missing").starts_with("a.yaml:1:1: webhook.url"));
     }
 

@@ -11,11 +11,23 @@ use crate::receive::ReceiveArgs;
 
 /// A self-hosted webhook-campaign engine.
 #[derive(Debug, Parser)]
-#[command(name = "campanile", version, about, propagate_version = true, after_help = "Exit codes: 0 done; 1 refused, not \
-    found, or some items were bad; 2 what was typed or written is wrong; 3 the server cannot be reached.")]
+#[command(
+    name = "campanile",
+    version,
+    about,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done; 1 refused, not \
+    found, or some items were bad; 2 what was typed or written is wrong; 3 the server cannot be reached."
+)]
 pub struct Cli {
     /// The control API that client commands talk to.
-    #[arg(long, global = true, env = "CAMPANILE_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAMPANILE_SERVER",
+        default_value = "http://127.0.0.1:7070",
+        value_name = "URL"
+    )]
     pub server: String,
     /// Print JSON, one object a line.
     #[arg(long, global = true)]
@@ -101,7 +113,10 @@ impl ServerArgs {
         flags.extend(self.dev.then_some(("network.dev", Value::Boolean(true))));
         flags.extend(self.allow_http.then_some(("network.allow_http", Value::Boolean(true))));
         if !self.allow_network.is_empty() {
-            flags.push(("network.allow_networks", Value::Array(self.allow_network.iter().map(text).collect())));
+            flags.push((
+                "network.allow_networks",
+                Value::Array(self.allow_network.iter().map(text).collect()),
+            ));
         }
         flags.extend(self.slots.map(|v| ("sender.slots", Value::Integer(v))));
         flags.extend(self.log_format.as_ref().map(|v| ("log.format", text(v))));
@@ -203,7 +218,7 @@ pub struct EnterArgs {
     #[arg(long)]
     pub create_missing: bool,
     /// The same id again within 24 h enters nobody twice.
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "")]
     pub request_id: String,
 }
 
@@ -254,30 +269,48 @@ pub struct TrackArgs {
     #[arg(value_name = "KEY=VALUE")]
     pub properties: Vec<String>,
     /// What it is worth.
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub value: Option<f64>,
-    /// Drops repeats.
-    #[arg(long, default_value = "")]
+    /// Drops repeats: an event of the same id within 24 h is taken once.
+    #[arg(long, value_name = "ID", default_value = "")]
     pub event_id: String,
     /// When it happened, as RFC 3339.
     #[arg(long, value_name = "INSTANT")]
     pub at: Option<String>,
     /// Many events from NDJSON: Segment track lines, or objects like {"user_id", "name", "properties"}.
-    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with_all = ["user", "event", "properties"])]
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        conflicts_with_all = ["user", "event", "properties", "value", "event_id", "at"]
+    )]
     pub file: Option<PathBuf>,
     /// They happen as they arrive, whatever the file says.
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "file", conflicts_with = "user")]
     pub now: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SendsCommand {
     /// List sends, newest first.
-    List(SendsFilter),
-    /// Print one send with its attempts.
-    Show { id: String },
-    /// Print attempts and ends as they happen.
-    Watch(SendsFilter),
+    List {
+        #[command(flatten)]
+        filter: SendsFilter,
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
+        limit: i32,
+    },
+    /// Print one send with its attempts and, while it is kept, its request.
+    Show {
+        /// The send id: the webhook-id of its requests.
+        #[arg(value_name = "SEND")]
+        id: String,
+    },
+    /// Print attempts and ends as they happen, until Ctrl-C.
+    Watch {
+        #[command(flatten)]
+        filter: SendsFilter,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -288,12 +321,9 @@ pub struct SendsFilter {
     /// Only to this user.
     #[arg(long, value_name = "ID", default_value = "")]
     pub user: String,
-    /// Only in these states.
+    /// Only in this state; may be given several times.
     #[arg(long)]
     pub state: Vec<StateName>,
-    /// How many at most.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
-    pub limit: i32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -333,4 +363,72 @@ pub struct NextArgs {
     /// How many.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        for line in [
+            "campanile serve --dev --allow-network 10.0.0.0/8 --allow-network 10.1.0.0/16 --slots 4",
+            "campanile --json campaign list --tag a",
+            "campanile campaign apply -f a.yaml -f b.yaml --activate --yes",
+            "campanile campaign end first --stop-now",
+            "campanile campaign enter first mary joe --skip audience --skip quiet-hours --create-missing",
+            "campanile track mary purchase total=-1 --value -2.5 --at 2026-01-01T00:00:00Z",
+            "campanile track -f events.ndjson --now",
+            "campanile sends list --state failed --state pending --limit 5 --json",
+            "campanile sends watch --campaign first",
+            "campanile secret set slack --host hooks.slack.com",
+            "campanile users import people.csv --id-column mail --empty=unset",
+            "campanile next @daily --zone Europe/Berlin --from 2026-01-01 --count 3",
+            "campanile config --check",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "campanile",
+            "campanile campaign end first",
+            "campanile campaign end first --stop-now --finish-entered",
+            "campanile campaign apply",
+            "campanile track mary",
+            "campanile track mary bought --now",
+            "campanile track -f a.ndjson mary bought",
+            "campanile track -f a.ndjson --event-id x",
+            "campanile secret set slack",
+            "campanile sends list --limit 0",
+            "campanile sends watch --limit 5",
+            "campanile next",
+            "campanile serve --listen-grpc nowhere",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_of_a_role_are_settings() {
+        let cli = parse(
+            "campanile serve --store sqlite:x.db --listen-grpc 127.0.0.1:1 --dev --slots 4 --log-level warn",
+        );
+        let Command::Serve(args) = cli.unwrap().command else { panic!("not serve") };
+        let names: Vec<&str> = args.flags().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["store.url", "listen.grpc", "network.dev", "sender.slots", "log.level"]);
+    }
 }

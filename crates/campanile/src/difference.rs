@@ -59,7 +59,8 @@ mod tests {
         campaign_file::read(text.as_bytes()).unwrap().remove(0).campaign
     }
 
-    const FILE: &str = "id: a\naudience: everyone\ndelivery: {triggered: bought}\nwebhook: {url: https://example.com/}\n";
+    const FILE: &str =
+        "id: a\naudience: everyone\ndelivery: {triggered: bought}\nwebhook: {url: https://example.com/}\n";
 
     #[test]
     fn a_default_written_out_is_no_difference() {

@@ -43,7 +43,9 @@ impl From<Status> for Fail {
     fn from(status: Status) -> Fail {
         let found = violations(&status);
         let lines = match found.is_empty() {
-            true if is_connection_lost(&status) => vec![format!("the server went away: {}", status.message())],
+            true if is_connection_lost(&status) => {
+                vec![format!("the server went away: {}", status.message())]
+            }
             true => vec![status.message().to_owned()],
             false => found.into_iter().map(|(field, text)| format!("{field}: {text}")).collect(),
         };
@@ -104,6 +106,8 @@ mod tests {
         }
         let fail = Fail::unreachable("http://127.0.0.1:7070", "refused");
         assert_eq!(fail.code, 3);
-        assert!(fail.lines[0].starts_with("cannot reach http://127.0.0.1:7070: is `campanile serve` running?"));
+        assert!(
+            fail.lines[0].starts_with("cannot reach http://127.0.0.1:7070: is `campanile serve` running?")
+        );
     }
 }

@@ -1,20 +1,21 @@
-//! CSV with a header to users. A header may carry a type (`age:int`); without one a cell is text.
+//! Pure. CSV with a header to users. A header may carry a type (`age:int`); without one a cell is text. The iterator reads from
+//! what it is given and knows no files.
 
 use std::io::Read;
 
-use campanile_proto::v1 as wire;
-use csv::StringRecord;
+use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
 use crate::cli::EmptyCell;
-use crate::user_commands::ReadLine;
+use crate::import_line::{ImportLine, ReadUser};
+use crate::line_fields::{ID_NAMES, ZONE_NAMES, read_instant};
+use crate::line_starts::{LineStarts, Noted};
 
-const ID_NAMES: [&str; 3] = ["id", "user_id", "userId"];
-const ZONE_NAMES: [&str; 2] = ["timezone", "time_zone"];
+const CREATED_NAME: &str = "created_at";
 
 /// What a column fills.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Column {
+pub enum Column {
     Id,
     TimeZone,
     CreatedAt,
@@ -22,7 +23,7 @@ enum Column {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Text,
     Int,
     Float,
@@ -30,42 +31,115 @@ enum Kind {
     Json,
 }
 
-/// Every line after the header; an unusable header is an error.
-pub fn lines<R: Read + Send>(
-    file: R,
-    id_column: Option<&str>,
-    empty: EmptyCell,
-) -> Result<impl Iterator<Item = ReadLine> + Send + use<R>, String> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let header = reader.headers().map_err(|e| format!("the header: {e}"))?.clone();
-    let columns = columns(&header, id_column)?;
-    Ok(reader.into_records().enumerate().map(move |(i, record)| match record {
-        Err(e) => ReadLine { number: e.position().map_or(i as u64 + 2, csv::Position::line), user: Err(e.to_string()) },
-        Ok(record) => {
-            let number = record.position().map_or(i as u64 + 2, csv::Position::line);
-            ReadLine { number, user: user(&record, &columns, empty) }
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Int => "int",
+            Kind::Float => "float",
+            Kind::Bool => "bool",
+            Kind::Json => "json",
         }
-    }))
+    }
 }
 
-fn columns(header: &StringRecord, id_column: Option<&str>) -> Result<Vec<Column>, String> {
-    let mut columns = Vec::new();
-    // A byte order mark is what spreadsheets begin a file with.
-    for (i, title) in header.iter().map(|t| t.trim_start_matches('\u{feff}').trim()).enumerate() {
-        let is_id = id_column.map_or(ID_NAMES.contains(&title), |id| id == title);
-        columns.push(match title {
-            "" => return Err(format!("column {} of the header has no name", i + 1)),
-            _ if is_id && !columns.contains(&Column::Id) => Column::Id,
-            _ if ZONE_NAMES.contains(&title) => Column::TimeZone,
-            "created_at" => Column::CreatedAt,
-            _ => attribute(title)?,
-        });
+/// The records after the header.
+pub struct CsvUsers<R> {
+    reader: csv::Reader<Noted<R>>,
+    pub columns: Vec<Column>,
+    empty: EmptyCell,
+    starts: LineStarts,
+    is_over: bool,
+}
+
+impl<R: Read> CsvUsers<R> {
+    /// Reads the header; the error says why it cannot be used.
+    pub fn new(source: R, id_column: Option<&str>, empty: EmptyCell) -> Result<CsvUsers<R>, String> {
+        let (source, starts) = Noted::new(source);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+        let header = reader.byte_headers().map_err(|e| format!("the header: {e}"))?.clone();
+        let header = StringRecord::from_byte_record(header).map_err(|_| "the header: is not UTF-8 text")?;
+        let columns = read_header(&header, id_column)?;
+        Ok(CsvUsers { reader, columns, empty, starts, is_over: false })
     }
-    if !columns.contains(&Column::Id) {
-        let names = id_column.map_or_else(|| ID_NAMES.join(", "), str::to_owned);
-        return Err(format!("the header has no column that names the user ({names}); say which with --id-column NAME"));
+}
+
+impl<R: Read> Iterator for CsvUsers<R> {
+    type Item = Result<ImportLine, String>;
+
+    /// A file that cannot be read further ends with the error.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let mut record = ByteRecord::new();
+        match self.reader.read_byte_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => {
+                // The record's own line is where the empty lines before it begin.
+                let number = self.starts.line_from(record.position().map_or(0, csv::Position::byte));
+                let text = StringRecord::from_byte_record(record);
+                let text = text.map_err(|e| format!("cell {} is not UTF-8 text", e.utf8_error().field() + 1));
+                let user = text.and_then(|record| read_user(&record, &self.columns, self.empty));
+                Some(Ok(ImportLine { number, user }))
+            }
+            Err(e) => {
+                self.is_over = true;
+                Some(Err(e.to_string()))
+            }
+        }
+    }
+}
+
+fn read_header(header: &StringRecord, id_column: Option<&str>) -> Result<Vec<Column>, String> {
+    // A byte order mark is what spreadsheets begin a file with.
+    let titles: Vec<&str> = header.iter().map(|title| title.trim_start_matches('\u{feff}').trim()).collect();
+    let id = id_title(&titles, id_column)?;
+    let mut columns = Vec::new();
+    for (i, title) in titles.iter().enumerate() {
+        let column = match *title {
+            "" => return Err(format!("column {} of the header has no name", i + 1)),
+            title if title == id => Column::Id,
+            title if ZONE_NAMES.contains(&title) => Column::TimeZone,
+            CREATED_NAME => Column::CreatedAt,
+            title => attribute(title)?,
+        };
+        if columns.iter().any(|other| same_place(other, &column)) {
+            return Err(format!("column {} of the header, {title:?}, is there twice", i + 1));
+        }
+        columns.push(column);
     }
     Ok(columns)
+}
+
+/// The title of the column that names the user.
+fn id_title<'a>(titles: &[&'a str], id_column: Option<&str>) -> Result<&'a str, String> {
+    let is_id = |title: &&str| id_column.map_or(ID_NAMES.contains(title), |id| id == *title);
+    let mut found = titles.iter().copied().filter(is_id);
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id),
+        (Some(id), Some(other)) if id == other => Err(format!("the column {id:?} is there twice")),
+        (Some(id), Some(other)) => {
+            Err(format!("both {id:?} and {other:?} could name the user: say which with --id-column NAME"))
+        }
+        (None, _) if id_column.is_some() => Err(format!(
+            "no column is called {:?}; there are {}",
+            id_column.unwrap_or_default(),
+            titles.join(", ")
+        )),
+        (None, _) => {
+            let semicolons = titles.iter().any(|title| title.contains([';', '\t']));
+            let hint = if semicolons { " (cells are separated by commas)" } else { "" };
+            Err(format!("no column names the user: call it id, or say which with --id-column NAME{hint}"))
+        }
+    }
+}
+
+fn same_place(a: &Column, b: &Column) -> bool {
+    match (a, b) {
+        (Column::Attribute(a, _), Column::Attribute(b, _)) => a == b,
+        (a, b) => a == b,
+    }
 }
 
 fn attribute(title: &str) -> Result<Column, String> {
@@ -78,46 +152,60 @@ fn attribute(title: &str) -> Result<Column, String> {
         "float" => Kind::Float,
         "bool" => Kind::Bool,
         "json" => Kind::Json,
-        other => return Err(format!("{title:?}: {other:?} is not a type, expected text, int, float, bool or json")),
+        other => {
+            return Err(format!(
+                "{title:?}: {other:?} is not a type, expected int, float, bool, json or text ({title}:text is an attribute called {title:?})"
+            ));
+        }
     };
     Ok(Column::Attribute(name.trim().to_owned(), kind))
 }
 
-fn user(record: &StringRecord, columns: &[Column], empty: EmptyCell) -> Result<wire::UserUpdate, String> {
+fn read_user(record: &StringRecord, columns: &[Column], empty: EmptyCell) -> Result<ReadUser, String> {
     if record.len() != columns.len() {
         return Err(format!("has {} cells, the header has {}", record.len(), columns.len()));
     }
-    let mut user = wire::UserUpdate::default();
-    let mut attributes = Map::new();
+    let mut user = ReadUser::default();
+    let mut faults = Vec::new();
     for (cell, column) in record.iter().zip(columns) {
         match column {
+            Column::Id if cell.is_empty() => faults.push("the cell of the user's id is empty".to_owned()),
             Column::Id => user.id = cell.to_owned(),
-            Column::TimeZone => user.time_zone = cell.to_owned(),
-            Column::CreatedAt if cell.is_empty() => {}
-            Column::CreatedAt => {
-                let at: jiff::Timestamp =
-                    cell.parse().map_err(|_| format!("created_at: {cell:?} is not RFC 3339, such as 2026-01-31T08:00:00Z"))?;
-                user.created_at =
-                    Some(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
-            }
-            Column::Attribute(name, _) if cell.is_empty() => {
-                if empty == EmptyCell::Unset {
-                    attributes.insert(name.clone(), Value::Null);
-                }
-            }
+            Column::TimeZone => user.time_zone = cell.trim().to_owned(),
+            Column::CreatedAt if cell.trim().is_empty() => {}
+            Column::CreatedAt => match read_instant(CREATED_NAME, cell.trim()) {
+                Ok(at) => user.created_at = Some(at),
+                Err(fault) => faults.push(fault),
+            },
             Column::Attribute(name, kind) => {
-                let value = read(cell, *kind).map_err(|what| format!("{name}: {cell:?} is not {what}"))?;
-                attributes.insert(name.clone(), value);
+                fill(&mut user.attributes, name, *kind, cell, empty, &mut faults)
             }
         }
     }
-    if !attributes.is_empty() {
-        user.attributes = Value::Object(attributes).to_string();
-    }
-    Ok(user)
+    if faults.is_empty() { Ok(user) } else { Err(faults.join("; ")) }
 }
 
-fn read(cell: &str, kind: Kind) -> Result<Value, &'static str> {
+fn fill(
+    attributes: &mut Map<String, Value>,
+    name: &str,
+    kind: Kind,
+    cell: &str,
+    empty: EmptyCell,
+    faults: &mut Vec<String>,
+) {
+    if cell.is_empty() {
+        if empty == EmptyCell::Unset {
+            attributes.insert(name.to_owned(), Value::Null);
+        }
+        return;
+    }
+    match read_cell(cell, kind) {
+        Ok(value) => drop(attributes.insert(name.to_owned(), value)),
+        Err(what) => faults.push(format!("{name}: {cell:?} is not {what}")),
+    }
+}
+
+fn read_cell(cell: &str, kind: Kind) -> Result<Value, &'static str> {
     let trimmed = cell.trim();
     match kind {
         Kind::Text => Ok(Value::String(cell.to_owned())),
@@ -131,7 +219,7 @@ fn read(cell: &str, kind: Kind) -> Result<Value, &'static str> {
             "false" | "0" | "no" => Ok(Value::Bool(false)),
             _ => Err("true or false"),
         },
-        Kind::Json => serde_json::from_str(cell).map_err(|_| "JSON"),
+        Kind::Json => serde_json::from_str(trimmed).map_err(|_| "JSON"),
     }
 }
 
@@ -139,47 +227,111 @@ fn read(cell: &str, kind: Kind) -> Result<Value, &'static str> {
 mod tests {
     use super::*;
 
-    fn read_all(text: &str, empty: EmptyCell) -> Vec<(u64, Result<wire::UserUpdate, String>)> {
-        lines(text.as_bytes(), None, empty).unwrap().map(|line| (line.number, line.user)).collect()
+    fn read_all(text: &[u8], empty: EmptyCell) -> Vec<ImportLine> {
+        CsvUsers::new(text, None, empty).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn attributes(text: &str, empty: EmptyCell) -> String {
+        let user = read_all(text.as_bytes(), empty).remove(0).user.unwrap();
+        Value::Object(user.attributes).to_string()
     }
 
     #[test]
     fn a_cell_is_text_unless_its_column_says_otherwise() {
-        let text = "id,age,n:int,score:float,vip:bool,tags:json,timezone,created_at\n\
-                    mary,41,41,1.5,true,\"[\"\"a\"\",1]\",Europe/Berlin,2026-01-31T08:00:00Z\n";
-        let read = read_all(text, EmptyCell::Keep);
-        let user = read[0].1.as_ref().unwrap();
-        assert_eq!(user.attributes, r#"{"age":"41","n":41,"score":1.5,"vip":true,"tags":["a",1]}"#);
+        let text = "id,age,n:int,score:float,vip:bool,tags:json,utm:source:text,timezone,created_at\n\
+                    mary,41, 41 ,1.5,TRUE,\"[\"\"a\"\",1]\",x,Europe/Berlin,2026-01-31T08:00:00Z\n";
+        let expected = r#"{"age":"41","n":41,"score":1.5,"vip":true,"tags":["a",1],"utm:source":"x"}"#;
+        assert_eq!(attributes(text, EmptyCell::Keep), expected);
+        let user = read_all(text.as_bytes(), EmptyCell::Keep).remove(0).user.unwrap();
         assert_eq!((user.id.as_str(), user.time_zone.as_str()), ("mary", "Europe/Berlin"));
         assert_eq!(user.created_at.unwrap().seconds, 1_769_846_400);
     }
 
     #[test]
-    fn an_empty_cell_leaves_or_removes() {
-        let text = "user_id,a,b:int\nmary,,\n";
-        assert_eq!(read_all(text, EmptyCell::Keep)[0].1.as_ref().unwrap().attributes, "");
-        assert_eq!(read_all(text, EmptyCell::Unset)[0].1.as_ref().unwrap().attributes, r#"{"a":null,"b":null}"#);
+    fn numbers_keep_their_kind_and_size() {
+        let check = |kind: &str, cell: &str, expected: &str| {
+            let text = format!("id,x:{kind}\na,{cell}\n");
+            assert_eq!(attributes(&text, EmptyCell::Keep), format!("{{\"x\":{expected}}}"), "{kind} {cell}");
+        };
+        check("int", "9007199254740993", "9007199254740993");
+        check("int", "-9223372036854775808", "-9223372036854775808");
+        check("int", "007", "7");
+        check("float", "2", "2.0");
+        check("float", "1e3", "1000.0");
+        check("json", "9007199254740993", "9007199254740993");
+        check("json", "null", "null");
+        check("text", " 01067 ", "\" 01067 \"");
+        check("bool", "no", "false");
     }
 
     #[test]
-    fn bad_lines_are_named_by_number_and_good_ones_are_read() {
-        let text = "id,n:int\na,1\nb,x\nc,3,4\n\"d\n\",5\ne,6\n";
+    fn an_empty_cell_leaves_or_removes() {
+        let text = "user_id,a,b:int\nmary,,\n";
+        assert_eq!(attributes(text, EmptyCell::Keep), "{}");
+        assert_eq!(attributes(text, EmptyCell::Unset), r#"{"a":null,"b":null}"#);
+    }
+
+    #[test]
+    fn bad_lines_are_told_by_number_and_good_ones_are_read() {
+        let text = b"id,n:int\na,1\nb,x\nc,3,4\n\"d\n\",5\n\n\ne,6\nf\xff,7\n,8\ng,9\n";
         let read = read_all(text, EmptyCell::Keep);
-        let bad: Vec<u64> = read.iter().filter(|(_, user)| user.is_err()).map(|(n, _)| *n).collect();
-        assert_eq!((bad, read.len()), (vec![3, 4], 5));
-        assert_eq!(read[4].0, 7);
+        let found: Vec<(u64, bool)> = read.iter().map(|line| (line.number, line.user.is_ok())).collect();
+        let expected =
+            [(2, true), (3, false), (4, false), (5, true), (9, true), (10, false), (11, false), (12, true)];
+        assert_eq!(found, expected);
+        assert_eq!(read[1].user.as_ref().unwrap_err(), "n: \"x\" is not a whole number");
+        assert_eq!(read[2].user.as_ref().unwrap_err(), "has 3 cells, the header has 2");
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        for text in [
+            "id\na\n\n\nb",
+            "id\r\na\r\n\r\n\r\nb\r\n",
+            "\n\nid\nb\n",
+            "id,x\r\na,\"1\r\n2\"\r\n\r\nb,",
+            "id,x\na,\"1\n2\"\n\nb,",
+        ] {
+            let read = read_all(text.as_bytes(), EmptyCell::Keep);
+            let last = read.last().unwrap();
+            let lines = text.lines().count() as u64;
+            assert_eq!((last.number, last.user.as_ref().unwrap().id.as_str()), (lines, "b"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_bad_cell_of_a_line_is_told() {
+        let text = b"id,a:float,b:bool,c:json,created_at\nx,nan,maybe,{,soon\n";
+        let fault = read_all(text, EmptyCell::Keep).remove(0).user.unwrap_err();
+        for part in
+            ["a: \"nan\" is not a number", "b: \"maybe\"", "c: \"{\" is not JSON", "created_at: \"soon\""]
+        {
+            assert!(fault.contains(part), "{part}: {fault}");
+        }
     }
 
     #[test]
     fn a_header_that_cannot_be_used_is_refused() {
         for (text, id, why) in [
-            ("name,age\nx,1\n", None, "no column that names the user"),
+            ("name,age\nx,1\n", None, "no column names the user"),
+            ("id;age\nx;1\n", None, "separated by commas"),
+            ("id,user_id\nx,1\n", None, "both \"id\" and \"user_id\""),
             ("id,age:number\nx,1\n", None, "is not a type"),
             ("id,,x\na,b,c\n", None, "column 2"),
+            ("id,age,age:int\na,b,c\n", None, "column 3"),
             ("id,x\na,b\n", Some("mail"), "mail"),
+            ("", None, "no column names the user"),
         ] {
-            let error = lines(text.as_bytes(), id, EmptyCell::Keep).err().expect("refused");
+            let error = CsvUsers::new(text.as_bytes(), id, EmptyCell::Keep).err().expect("refused");
             assert!(error.contains(why), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn another_column_may_name_the_user() {
+        let text = "\u{feff}mail,id\r\nm@x.org,5\r\n";
+        let users = CsvUsers::new(text.as_bytes(), Some("mail"), EmptyCell::Keep).unwrap();
+        let user = users.map(Result::unwrap).next().unwrap().user.unwrap();
+        assert_eq!((user.id.as_str(), user.attributes.get("id")), ("m@x.org", Some(&Value::from("5"))));
     }
 }

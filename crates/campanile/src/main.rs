@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use campanile_core::ports::Clock;
 use clap::Parser;
+use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, ConfigArgs, ServerArgs};
@@ -19,20 +20,36 @@ mod roles;
 
 mod apply;
 mod campaign_commands;
-mod columns;
+mod campaign_files;
+mod difference;
+mod enter;
+
+mod import;
 mod import_csv;
+mod import_line;
 mod import_ndjson;
+mod track;
+mod track_line;
+mod user_commands;
+
 mod next;
 mod receive;
 mod secret_commands;
 mod send_commands;
-mod track;
-mod user_commands;
 
 mod clock;
 mod connect;
 mod fail;
+
+mod bad_lines;
+mod columns;
+mod json_lines;
+mod line_fields;
+mod line_starts;
 mod output;
+mod progress;
+mod table;
+mod words;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -40,14 +57,14 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            output.error(&format!("start: {e}"));
+            output.fail(&Fail::refused(format!("start: {e}")));
             return ExitCode::from(1);
         }
     };
     match runtime.block_on(run(cli, output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => {
-            fail.lines.iter().for_each(|line| output.error(line));
+            output.fail(&fail);
             ExitCode::from(fail.code)
         }
     }
@@ -63,12 +80,17 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Config(args) => show_config(&args, output),
         Command::Campaign(command) => campaign_commands::run(api().await?, command, output).await,
         Command::Users(command) => user_commands::run(api().await?, command, output).await,
-        Command::Track(args) => track::run(api().await?, args, output).await,
+        Command::Track(args) => track::run(api().await?, args, now(), output).await,
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
-        Command::Next(args) => next::run(&args, clock::StoreClock::start().now(), output),
+        Command::Next(args) => next::run(&args, now(), output),
         Command::Receive(args) => receive::run(args, output).await,
     }
+}
+
+/// The machine's time, for what is not stored: the server stamps its own.
+fn now() -> Timestamp {
+    clock::StoreClock::start().now()
 }
 
 async fn serve(args: &ServerArgs, roles: Roles) -> Result<(), Fail> {

@@ -127,7 +127,9 @@ fn painted(tone: Tone, text: &str) -> String {
 /// Asks a person; where nobody can answer, `hint` says what to type instead.
 pub fn confirm(question: &str, hint: &str) -> Result<(), Fail> {
     if !std::io::stdin().is_terminal() {
-        return Err(Fail::refused(format!("{question} Nobody is there to answer, so nothing was done: {hint}")));
+        return Err(Fail::refused(format!(
+            "{question} Nobody is there to answer, so nothing was done: {hint}"
+        )));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();

@@ -73,7 +73,10 @@ pub async fn run(args: ReceiveArgs, output: Output) -> Result<(), Fail> {
     };
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.map_err(|e| {
-        Fail::refused(format!("cannot listen on {}: {e}; choose another with --listen 127.0.0.1:PORT", args.listen))
+        Fail::refused(format!(
+            "cannot listen on {}: {e}; choose another with --listen 127.0.0.1:PORT",
+            args.listen
+        ))
     })?;
     let address = listener.local_addr().map_err(|e| Fail::refused(e.to_string()))?;
     output.note(&format!("receiving on http://{address}, Ctrl-C ends"));
@@ -110,7 +113,15 @@ impl Receiver {
         }
     }
 
-    fn show(&self, number: u64, method: &str, target: &str, headers: &HeaderMap, body: &Bytes, status: StatusCode) {
+    fn show(
+        &self,
+        number: u64,
+        method: &str,
+        target: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+        status: StatusCode,
+    ) {
         let text = String::from_utf8_lossy(body);
         let signature = self.signature(headers, body);
         if self.output.is_json() {
@@ -133,9 +144,12 @@ impl Receiver {
         let attempt = header("campanile-attempt");
         let shown = match self.args.body {
             true => format!("\n{text}"),
-            false => text.chars().take(BODY_CHARS_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+            false => {
+                text.chars().take(BODY_CHARS_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
+            }
         };
-        self.output.line(&format!("{status} {campaign} {method} {target} (attempt {attempt}{signed}) {shown}"));
+        self.output
+            .line(&format!("{status} {campaign} {method} {target} (attempt {attempt}{signed}) {shown}"));
     }
 
     /// `signed` or `signature wrong`; nothing where no secret was given.

@@ -9,61 +9,116 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::Output;
 
-pub async fn run(mut api: Api, command: SecretCommand, output: Output) -> Result<(), Fail> {
+/// Secrets of one page.
+const PAGE: i32 = 1_000;
+/// What several values of the largest size need, with room around them.
+const INPUT_BYTES_MAX: u64 = 128 * 1024;
+
+pub async fn run(api: Api, command: SecretCommand, output: Output) -> Result<(), Fail> {
     match command {
-        SecretCommand::Set { name, host } => {
-            let values = read_values(&name)?;
-            let request = wire::PutSecretRequest { name, values, hosts: host, ..Default::default() };
-            let secret = api.secrets.put_secret(request).await?.into_inner().secret.unwrap_or_default();
-            if output.is_json() {
-                return output.message(&secret);
-            }
-            output.line(&format!("{} is stored, for {}", secret.name, secret.hosts.join(", ")));
-            output.note(&format!("next: write {{{{ secret.{} }}}} into a campaign", secret.name));
-            Ok(())
-        }
-        SecretCommand::List => {
-            let mut rows = Vec::new();
-            let mut page_token = String::new();
-            loop {
-                let request = wire::ListSecretsRequest { page_size: 1_000, page_token };
-                let page = api.secrets.list_secrets(request).await?.into_inner();
-                for secret in page.secrets {
-                    if output.is_json() {
-                        output.message(&secret)?;
-                    } else {
-                        rows.push(vec![secret.name, secret.hosts.join(", ")]);
-                    }
-                }
-                page_token = page.next_page_token;
-                if page_token.is_empty() {
-                    break;
-                }
-            }
-            if !output.is_json() {
-                output.table(&["SECRET", "HOSTS"], &rows);
-            }
-            Ok(())
-        }
-        SecretCommand::Delete { name } => {
-            let request = wire::DeleteSecretRequest { name: name.clone(), ..Default::default() };
-            api.secrets.delete_secret(request).await?;
-            output.note(&format!("{name} is deleted"));
-            Ok(())
-        }
+        SecretCommand::Set { name, host } => set(api, name, host, output).await,
+        SecretCommand::List => list(api, output).await,
+        SecretCommand::Delete { name } => delete(api, name, output).await,
     }
 }
 
-/// One value a line; on a terminal one value, not shown as it is typed.
-fn read_values(name: &str) -> Result<Vec<String>, Fail> {
-    let text = if std::io::stdin().is_terminal() {
-        let typed = rpassword::prompt_password(format!("value of {name}: "));
-        typed.map_err(|e| Fail::refused(e.to_string()))?
-    } else {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|e| Fail::input(format!("standard input: {e}")))?;
-        text
-    };
-    let values: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if values.is_empty() { Err(Fail::input("there is no value")) } else { Ok(values) }
+async fn set(mut api: Api, name: String, hosts: Vec<String>, output: Output) -> Result<(), Fail> {
+    let values = if std::io::stdin().is_terminal() { ask(&name)? } else { read()? };
+    if values.is_empty() {
+        return Err(Fail::input("there is no value: give one on standard input, one a line"));
+    }
+    let n = values.len();
+    let request = wire::PutSecretRequest { name, values, hosts, ..Default::default() };
+    let secret = api.secrets.put_secret(request).await?.into_inner().secret.unwrap_or_default();
+    if output.is_json() {
+        return output.message(&secret);
+    }
+    let values = if n == 1 { String::new() } else { format!(" with {n} values") };
+    output.line(&format!("{} is stored{values}, for {}", secret.name, secret.hosts.join(", ")));
+    output.next(&format!(
+        "write {{{{ secret.{} }}}} into a campaign, or name it as its signing_secret",
+        secret.name
+    ));
+    Ok(())
+}
+
+async fn list(mut api: Api, output: Output) -> Result<(), Fail> {
+    let mut rows = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = wire::ListSecretsRequest { page_size: PAGE, page_token };
+        let page = api.secrets.list_secrets(request).await?.into_inner();
+        for secret in page.secrets {
+            if output.is_json() {
+                output.message(&secret)?;
+            } else {
+                rows.push(vec![secret.name, secret.hosts.join(", ")]);
+            }
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if !output.is_json() {
+        output.table(&["SECRET", "HOSTS"], &rows);
+        output.next("campanile secret set NAME --host HOST");
+    }
+    Ok(())
+}
+
+async fn delete(mut api: Api, name: String, output: Output) -> Result<(), Fail> {
+    let request = wire::DeleteSecretRequest { name: name.clone(), ..Default::default() };
+    let answer = api.secrets.delete_secret(request).await?.into_inner();
+    if output.is_json() {
+        return output.message(&answer);
+    }
+    output.line(&format!("{name} is deleted"));
+    output.next("campanile secret list");
+    Ok(())
+}
+
+/// Values until an empty one, not shown as they are typed.
+fn ask(name: &str) -> Result<Vec<String>, Fail> {
+    let mut values = Vec::new();
+    loop {
+        let prompt = match values.len() {
+            0 => format!("value of {name} (not shown): "),
+            _ => "another value while it rotates (return: no more): ".to_owned(),
+        };
+        let typed =
+            rpassword::prompt_password(prompt).map_err(|e| Fail::refused(format!("the terminal: {e}")))?;
+        if typed.is_empty() {
+            return Ok(values);
+        }
+        values.push(typed);
+    }
+}
+
+fn read() -> Result<Vec<String>, Fail> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Fail::input(format!("standard input: {e}")))?;
+    if bytes.len() as u64 > INPUT_BYTES_MAX {
+        return Err(Fail::input("standard input: is larger than any secret"));
+    }
+    values(&bytes).map_err(Fail::input)
+}
+
+/// One value a line; the error never shows what was given.
+fn values(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "standard input: is not UTF-8 text")?;
+    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_value() {
+        assert_eq!(values(b"one\r\n\ntwo with blanks \n").unwrap(), ["one", "two with blanks "]);
+        assert_eq!(values(b"").unwrap(), [""; 0]);
+        assert!(values(b"s\xffcret").unwrap_err().contains("UTF-8"));
+    }
 }

@@ -2,20 +2,18 @@
 
 use campanile_proto::v1 as wire;
 
-use crate::campaign_commands::suppression_name;
 use crate::cli::{SendsCommand, SendsFilter, StateName};
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
+use crate::table::{plain, plain_lines};
+use crate::words;
 
 pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<(), Fail> {
     match command {
-        SendsCommand::List(filter) => {
-            let request = wire::ListSendsRequest {
-                page_size: filter.limit,
-                filter: Some(read(filter)),
-                ..Default::default()
-            };
+        SendsCommand::List { filter, limit } => {
+            let request =
+                wire::ListSendsRequest { filter: Some(read(filter)), page_size: limit, ..Default::default() };
             let answer = api.sends.list_sends(request).await?.into_inner();
             list(&answer.sends, output)
         }
@@ -23,7 +21,7 @@ pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<
             let answer = api.sends.get_send(wire::GetSendRequest { id }).await?.into_inner();
             show(&answer, output)
         }
-        SendsCommand::Watch(filter) => watch(api, filter, output).await,
+        SendsCommand::Watch { filter } => watch(api, filter, output).await,
     }
 }
 
@@ -41,36 +39,39 @@ fn list(sends: &[wire::Send], output: Output) -> Result<(), Fail> {
     if output.is_json() {
         return sends.iter().try_for_each(|send| output.message(send));
     }
-    let rows: Vec<Vec<String>> = sends
-        .iter()
-        .map(|send| {
-            let at = send.settled_at.or(send.due_at).map(|at| at.to_string()).unwrap_or_default();
-            vec![at, send.campaign_id.clone(), send.user_id.clone(), state(send), why(send), send.id.clone()]
-        })
-        .collect();
-    output.table(&["TIME", "CAMPAIGN", "USER", "STATE", "WHY", "SEND"], &rows);
-    if let Some(send) = sends.first() {
-        output.note(&format!("next: campanile sends show {}", send.id));
+    let rows: Vec<Vec<String>> = sends.iter().map(row).collect();
+    output.table(&["TIME", "CAMPAIGN", "USER", "STATE", "TRIES", "WHY", "SEND"], &rows);
+    match sends.first() {
+        Some(send) => output.next(&format!("campanile sends show {}", send.id)),
+        None => output.next("campanile sends watch"),
     }
     Ok(())
 }
 
-fn state(send: &wire::Send) -> String {
-    match send.state() {
-        wire::SendState::Pending => "retrying".to_owned(),
-        state => state.as_str_name().trim_start_matches("SEND_STATE_").to_lowercase(),
-    }
+fn row(send: &wire::Send) -> Vec<String> {
+    vec![
+        words::instant(send.settled_at.as_ref().or(send.due_at.as_ref())),
+        send.campaign_id.clone(),
+        send.user_id.clone(),
+        words::send_state(send.state()),
+        send.attempt_count.to_string(),
+        why(send),
+        send.id.clone(),
+    ]
 }
 
+/// The reason with what is known about it; else the last answer.
 fn why(send: &wire::Send) -> String {
     let reason = match send.suppression() {
+        wire::SuppressionReason::Unspecified if send.last_status > 0 => send.last_status.to_string(),
         wire::SuppressionReason::Unspecified => String::new(),
-        reason => suppression_name(reason),
+        reason => words::suppression(reason),
     };
-    match (reason.is_empty(), send.detail.is_empty()) {
-        (false, false) => format!("{reason}: {}", send.detail),
-        (false, true) => reason,
-        (true, _) => send.detail.clone(),
+    match (reason.as_str(), send.detail.as_str()) {
+        ("", detail) => detail.to_owned(),
+        (reason, "") => reason.to_owned(),
+        (reason, detail) if detail.contains(reason) => detail.to_owned(),
+        (reason, detail) => format!("{reason}: {detail}"),
     }
 }
 
@@ -79,50 +80,157 @@ fn show(answer: &wire::GetSendResponse, output: Output) -> Result<(), Fail> {
         return output.message(answer);
     }
     let send = answer.send.clone().unwrap_or_default();
-    let at = |at: Option<prost_types::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    output.line(&format!("{} {} {}", output.paint(Tone::Strong, &send.id), state(&send), why(&send)));
-    output.line(&format!("campaign {} (revision {}), user {}", send.campaign_id, send.revision, send.user_id));
-    output.line(&format!("due {}, settled {}", at(send.due_at), at(send.settled_at)));
-    let rows: Vec<Vec<String>> = answer
-        .attempts
-        .iter()
-        .map(|a| vec![a.number.to_string(), at(a.began_at), at(a.ended_at), a.status.to_string(), a.detail.clone(), a.response.clone()])
-        .collect();
-    if !rows.is_empty() {
-        output.table(&["ATTEMPT", "BEGAN", "ENDED", "STATUS", "WHAT HAPPENED", "ANSWER"], &rows);
+    let state = output.paint(tone(send.state()), &words::send_state(send.state()));
+    output.line(&format!("{} {state} {}", output.paint(Tone::Strong, &send.id), plain(&why(&send))));
+    let action = if send.action.is_empty() { String::new() } else { format!(", action {}", send.action) };
+    output.line(&plain(&format!(
+        "campaign {} at revision {}{action}, user {}",
+        send.campaign_id, send.revision, send.user_id
+    )));
+    output.line(&moments(&send));
+    if !answer.attempts.is_empty() {
+        output.line("");
+        let rows: Vec<Vec<String>> = answer.attempts.iter().map(attempt_row).collect();
+        output.table(&["ATTEMPT", "BEGAN", "TOOK", "STATUS", "WHAT HAPPENED", "THEN", "ANSWER"], &rows);
     }
     if let Some(request) = &answer.request {
-        output.line(&format!("\n{} {}", request.method, request.url));
-        request.headers.iter().for_each(|header| output.line(&format!("{}: {}", header.name, header.value)));
-        output.line(&format!("\n{}", request.body));
+        output.line("");
+        output.line(&plain(&format!("{} {}", request.method, request.url)));
+        for header in &request.headers {
+            output.line(&plain(&format!("{}: {}", header.name, header.value)));
+        }
+        output.line(&format!("\n{}", plain_lines(&request.body)));
     }
     Ok(())
 }
 
+fn moments(send: &wire::Send) -> String {
+    let moments =
+        [("due", &send.due_at), ("tried next", &send.next_attempt_at), ("settled", &send.settled_at)];
+    let told = moments.iter().filter(|(_, at)| at.is_some());
+    told.map(|(what, at)| format!("{what} {}", words::instant(at.as_ref()))).collect::<Vec<_>>().join(", ")
+}
+
+fn attempt_row(attempt: &wire::Attempt) -> Vec<String> {
+    let what = match (words::outcome(attempt.outcome()), attempt.detail.as_str()) {
+        (outcome, "") => outcome,
+        (_, detail) => detail.to_owned(),
+    };
+    let status = if attempt.status == 0 { String::new() } else { attempt.status.to_string() };
+    vec![
+        attempt.number.to_string(),
+        words::instant(attempt.began_at.as_ref()),
+        took(attempt),
+        status,
+        what,
+        words::verdict(attempt.verdict()),
+        attempt.response.clone(),
+    ]
+}
+
+/// How long a request took, in milliseconds.
+fn took(attempt: &wire::Attempt) -> String {
+    let millis =
+        |at: &prost_types::Timestamp| at.seconds.saturating_mul(1_000) + i64::from(at.nanos / 1_000_000);
+    match (&attempt.began_at, &attempt.ended_at) {
+        (Some(began), Some(ended)) => format!("{} ms", millis(ended).saturating_sub(millis(began))),
+        _ => String::new(),
+    }
+}
+
+fn tone(state: wire::SendState) -> Tone {
+    match state {
+        wire::SendState::Delivered => Tone::Good,
+        wire::SendState::Failed => Tone::Bad,
+        _ => Tone::Faint,
+    }
+}
+
+/// Tells of sends until Ctrl-C.
 async fn watch(mut api: Api, filter: SendsFilter, output: Output) -> Result<(), Fail> {
     let request = wire::WatchSendsRequest { filter: Some(read(filter)) };
-    let mut news = api.sends.watch_sends(request).await?.into_inner();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let mut news = tokio::select! {
+        answer = api.sends.watch_sends(request) => answer?.into_inner(),
+        _ = &mut interrupted => return Ok(()),
+    };
     output.note("watching sends, Ctrl-C ends");
     loop {
         let told = tokio::select! {
             told = news.message() => told?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
         };
-        let Some(told) = told else { return Ok(()) };
+        let Some(told) = told else {
+            return Err(Fail { code: 3, ..Fail::refused("the server is stopping and ended the watch") });
+        };
         if output.is_json() {
             output.message(&told)?;
             continue;
         }
         if told.missed > 0 {
-            output.note(&format!("{} were missed", told.missed));
+            output.note(&format!("{} were missed: this watch was too slow", told.missed));
         }
-        let send = told.send.unwrap_or_default();
-        let tone = match send.state() {
-            wire::SendState::Delivered => Tone::Good,
-            wire::SendState::Failed => Tone::Bad,
-            _ => Tone::Faint,
+        output.line(&watch_line(&told.send.unwrap_or_default(), told.attempt.as_ref(), output));
+    }
+}
+
+fn watch_line(send: &wire::Send, attempt: Option<&wire::Attempt>, output: Output) -> String {
+    let at = words::instant(attempt.and_then(|a| a.ended_at.as_ref()).or(send.settled_at.as_ref()));
+    let state = output.paint(tone(send.state()), &format!("{:<10}", words::send_state(send.state())));
+    let tries =
+        if send.attempt_count > 1 { format!(" (attempt {})", send.attempt_count) } else { String::new() };
+    let line = format!("{} {} {} {}{tries}", send.campaign_id, send.user_id, send.id, why(send));
+    format!("{at} {state} {}", plain(line.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(suppression: wire::SuppressionReason, last_status: u32, detail: &str) -> wire::Send {
+        wire::Send {
+            suppression: suppression as i32,
+            last_status,
+            detail: detail.to_owned(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn why_says_the_reason_and_what_is_known_about_it() {
+        use wire::SuppressionReason::{Expired, TemplateMissingValue, Unspecified};
+        for (send, expected) in [
+            (send(TemplateMissingValue, 0, "user.email"), "template_missing_value: user.email"),
+            (send(Expired, 0, ""), "expired"),
+            (send(Unspecified, 503, "answered 503"), "answered 503"),
+            (send(Unspecified, 404, "no such page"), "404: no such page"),
+            (send(Unspecified, 200, ""), "200"),
+            (send(Unspecified, 0, "refused"), "refused"),
+        ] {
+            assert_eq!(why(&send), expected);
+        }
+    }
+
+    #[test]
+    fn a_watched_send_is_one_line_whatever_the_far_end_answered() {
+        let mut send = send(wire::SuppressionReason::Unspecified, 500, "an\nanswer\u{1b}[2J");
+        send.campaign_id = "first".to_owned();
+        send.attempt_count = 2;
+        let line = watch_line(&send, None, Output::new(false, true));
+        assert!(line.contains("first") && line.contains("(attempt 2)"), "{line}");
+        assert!(!line.contains(['\n', '\u{1b}']), "{line:?}");
+    }
+
+    #[test]
+    fn an_attempt_took_what_lies_between_its_ends() {
+        let at = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
+        let attempt = wire::Attempt {
+            began_at: at(9, 900_000_000),
+            ended_at: at(10, 50_000_000),
+            ..Default::default()
         };
-        let word = output.paint(tone, &format!("{:<10}", state(&send)));
-        output.line(&format!("{word} {} {} {} {}", send.campaign_id, send.user_id, send.id, why(&send)));
+        assert_eq!(took(&attempt), "150 ms");
+        assert_eq!(took(&wire::Attempt::default()), "");
     }
 }

@@ -66,9 +66,14 @@ mod tests {
 
     #[test]
     fn a_word_survives_the_shell() {
-        for (word, expected) in
-            [("mary", "mary"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("-x", "'-x'"), ("$x", "'$x'")]
-        {
+        for (word, expected) in [
+            ("mary", "mary"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+            ("-x", "'-x'"),
+            ("$x", "'$x'"),
+        ] {
             assert_eq!(shell_word(word), expected);
         }
     }

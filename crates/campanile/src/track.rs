@@ -1,32 +1,50 @@
-//! `campanile track`: one event from the command line, or many from a file.
+//! `campanile track`: one event from the command line, or many from a file, part by part, in bounded memory.
 
-use std::io::BufRead;
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use campanile_core::limits::EVENT_AGE_MAX;
 use campanile_proto::v1 as wire;
-use serde_json::{Map, Value};
+use jiff::{SignedDuration, Timestamp};
+use prost::Message;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
+use crate::bad_lines::BadLines;
 use crate::cli::TrackArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
+use crate::json_lines::JsonLines;
 use crate::output::Output;
+use crate::progress;
+use crate::table::shell_word;
+use crate::track_line;
+use crate::words;
 
-/// Events and bytes of one part of a stream.
-const PART_EVENTS_MAX: usize = 500;
+/// Events and bytes of one part of the stream.
+const PART_EVENTS_MAX: usize = 1_000;
 const PART_BYTES_MAX: usize = 1024 * 1024;
+/// A line that has more than properties may have is bad; the server says so where it can still read it.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
-pub async fn run(mut api: Api, args: TrackArgs, output: Output) -> Result<(), Fail> {
-    if let Some(path) = &args.file {
-        let name = path.display().to_string();
-        let file = std::fs::File::open(path).map_err(|e| Fail::input(format!("{name}: {e}")))?;
-        return stream(api, std::io::BufReader::new(file), &name, args.now, output).await;
+/// `now` tells which events of a file are too old to fire anything.
+pub async fn run(api: Api, args: TrackArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
+    match &args.file {
+        Some(path) => stream(api, path, args.now, now, output).await,
+        None => track(api, &args, output).await,
     }
-    let event = read_arguments(&args).map_err(Fail::input)?;
+}
+
+async fn track(mut api: Api, args: &TrackArgs, output: Output) -> Result<(), Fail> {
+    let (user, name) = (args.user.as_deref().unwrap_or_default(), args.event.as_deref().unwrap_or_default());
+    let more = (args.value, args.at.as_deref(), args.event_id.as_str());
+    let event = track_line::typed(name, user, &args.properties, more).map_err(Fail::input)?;
     let request = wire::TrackEventsRequest { events: vec![event], ..Default::default() };
     let answer = api.events.track_events(request).await?.into_inner();
     let tracked = answer.events.into_iter().next().unwrap_or_default();
     if !tracked.faults.is_empty() {
-        let lines = tracked.faults.iter().map(|fault| format!("{}: {}", fault.field, fault.description));
-        return Err(Fail { code: 2, lines: lines.collect() });
+        return Err(Fail::inputs(tracked.faults.iter().map(words::finding).collect()));
     }
     if output.is_json() {
         return output.message(&tracked);
@@ -35,88 +53,82 @@ pub async fn run(mut api: Api, args: TrackArgs, output: Output) -> Result<(), Fa
         wire::EventReceipt::Repeated => output.line("dropped: an event of this id was taken before"),
         _ => output.line(&format!("taken as {}", tracked.event_id)),
     }
-    output.note(&format!("next: campanile sends list --user {}", args.user.unwrap_or_default()));
+    output.next(&format!("campanile sends list --user {}", shell_word(user)));
     Ok(())
-}
-
-fn read_arguments(args: &TrackArgs) -> Result<wire::Event, String> {
-    let mut properties = Map::new();
-    for pair in &args.properties {
-        let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?}: write properties as key=value"))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        properties.insert(key.to_owned(), value);
-    }
-    let occurred_at = args.at.as_deref().map(instant).transpose().map_err(|e| format!("--at: {e}"))?;
-    Ok(wire::Event {
-        name: args.event.clone().unwrap_or_default(),
-        user_id: args.user.clone().unwrap_or_default(),
-        properties: if properties.is_empty() { String::new() } else { Value::Object(properties).to_string() },
-        value: args.value,
-        occurred_at,
-        event_id: args.event_id.clone(),
-    })
-}
-
-fn instant(text: &str) -> Result<prost_types::Timestamp, String> {
-    let at: jiff::Timestamp =
-        text.parse().map_err(|_| format!("{text:?} is not RFC 3339, such as 2026-01-31T08:00:00Z"))?;
-    Ok(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() })
 }
 
 async fn stream(
     mut api: Api,
-    file: impl BufRead,
-    name: &str,
-    now: bool,
+    path: &Path,
+    at_arrival: bool,
+    now: Timestamp,
     output: Output,
 ) -> Result<(), Fail> {
-    let (parts, streamed) = tokio::sync::mpsc::channel(1);
-    let request = tokio_stream::wrappers::ReceiverStream::new(streamed);
-    let mut answers = api.events.stream_events(request).await?.into_inner();
-    let mut sum = wire::StreamEventsResponse::default();
-    let mut bad: Vec<(u64, String)> = Vec::new();
+    let name = path.display().to_string();
+    let (source, bar) = progress::open(path, output)?;
+    let (parts, streamed) = mpsc::channel(1);
+    let mut answers = api.events.stream_events(ReceiverStream::new(streamed)).await?.into_inner();
+    let mut told = Told::default();
     let mut part = Part::default();
-    let mut lines = (1..).zip(file.lines());
-    loop {
-        let line = lines.next();
-        let is_last = line.is_none();
-        if let Some((number, line)) = line {
-            match line.map_err(|e| e.to_string()) {
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => match read_line(&line, now) {
-                    Ok(event) => part.take(number, line.len(), event),
-                    Err(text) => bad.push((number, text)),
-                },
-                Err(text) => bad.push((number, text)),
-            }
-        }
-        if part.is_full() || is_last && !part.events.is_empty() {
-            let sent = std::mem::take(&mut part);
-            let events = sent.events;
-            if parts.send(wire::StreamEventsRequest { events, ..Default::default() }).await.is_err() {
+    let mut broken = None;
+    let oldest = now.checked_sub(SignedDuration::try_from(EVENT_AGE_MAX).unwrap_or_default()).unwrap_or(now);
+    for line in JsonLines::new(source) {
+        let line = match line {
+            Ok(line) => line,
+            Err(e) => {
+                broken = Some(Fail::input(format!("{name}: {e}")));
                 break;
             }
-            let Some(answer) = answers.message().await? else { break };
-            sum.accepted += answer.accepted;
-            sum.repeats += answer.repeats;
-            bad.extend(answer.bad_events.iter().map(|item| {
-                let line = sent.lines.get(item.index as usize).copied().unwrap_or_default();
-                let why = item.faults.iter().map(|f| format!("{}: {}", f.field, f.description));
-                (line, why.collect::<Vec<_>>().join("; "))
-            }));
-        }
-        if is_last {
-            break;
+        };
+        match line.object.and_then(|object| track_line::read(object, at_arrival)) {
+            Err(text) => told.bad.add(line.number, text),
+            Ok(read) if read.event.encoded_len() > EVENT_BYTES_MAX => {
+                told.bad.add(line.number, format!("is larger than {} MiB", EVENT_BYTES_MAX / 1024 / 1024));
+            }
+            Ok(read) => {
+                told.old += u64::from(is_before(&read.event, oldest));
+                told.ignored.extend(read.ignored);
+                if part.is_full_for(&read.event) {
+                    part = send(part, &parts, &mut answers, &mut told).await?;
+                }
+                part.take(line.number, read.event);
+            }
         }
     }
-    if output.is_json() {
-        output.message(&sum)?;
-    } else {
-        output.line(&format!("{} events taken, {} repeats dropped", sum.accepted, sum.repeats));
+    if !part.events.is_empty() {
+        send(part, &parts, &mut answers, &mut told).await?;
     }
-    bad.sort();
-    bad.iter().for_each(|(line, text)| output.error(&format!("{name}:{line}: {text}")));
-    if bad.is_empty() { Ok(()) } else { Err(Fail::refused(format!("{} lines are bad and were left out", bad.len()))) }
+    bar.finish_and_clear();
+    told.report(&name, output);
+    broken.map_or(Ok(()), Err)?;
+    told.bad.verdict()?;
+    output.next("campanile sends list");
+    Ok(())
+}
+
+fn is_before(event: &wire::Event, oldest: Timestamp) -> bool {
+    event.occurred_at.is_some_and(|at| at.seconds < oldest.as_second())
+}
+
+/// Sends a part and waits for what became of it; answers an empty part.
+async fn send(
+    part: Part,
+    parts: &mpsc::Sender<wire::StreamEventsRequest>,
+    answers: &mut tonic::Streaming<wire::StreamEventsResponse>,
+    told: &mut Told,
+) -> Result<Part, Fail> {
+    // A server that takes no more says why in its answer.
+    let _ = parts.send(wire::StreamEventsRequest { events: part.events, ..Default::default() }).await;
+    match answers.message().await {
+        Ok(Some(answer)) => told.add(&answer, &part.lines),
+        Ok(None) => {
+            return Err(Fail::refused(
+                "the server ended the stream: tracking the file again is safe where events have ids",
+            ));
+        }
+        Err(status) => return Err(status.into()),
+    }
+    Ok(Part::default())
 }
 
 #[derive(Default)]
@@ -127,72 +139,116 @@ struct Part {
 }
 
 impl Part {
-    fn take(&mut self, line: u64, bytes: usize, event: wire::Event) {
-        self.events.push(event);
-        self.lines.push(line);
-        self.bytes += bytes;
+    fn is_full_for(&self, event: &wire::Event) -> bool {
+        let bytes = self.bytes + event.encoded_len();
+        self.events.len() >= PART_EVENTS_MAX || bytes > PART_BYTES_MAX && !self.events.is_empty()
     }
 
-    fn is_full(&self) -> bool {
-        self.events.len() >= PART_EVENTS_MAX || self.bytes >= PART_BYTES_MAX
+    fn take(&mut self, line: u64, event: wire::Event) {
+        self.bytes += event.encoded_len();
+        self.events.push(event);
+        self.lines.push(line);
     }
 }
 
-/// A Segment `track` line, or an object with the fields of an event.
-fn read_line(line: &str, now: bool) -> Result<wire::Event, String> {
-    let value: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    let Value::Object(object) = value else { return Err("expected a JSON object".to_owned()) };
-    let text = |names: &[&str]| {
-        let found = names.iter().find_map(|name| object.get(*name)).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
-    };
-    let properties = match object.get("properties") {
-        None | Some(Value::Null) => String::new(),
-        Some(properties) => properties.to_string(),
-    };
-    let occurred = text(&["timestamp", "occurred_at"]);
-    let own = object.get("properties").and_then(|p| p.get("value").or_else(|| p.get("revenue")));
-    Ok(wire::Event {
-        name: text(&["event", "name"]),
-        user_id: text(&["userId", "user_id"]),
-        properties,
-        value: object.get("value").or(own).and_then(Value::as_f64),
-        occurred_at: if now || occurred.is_empty() { None } else { Some(instant(&occurred)?) },
-        event_id: text(&["messageId", "event_id"]),
-    })
+/// What became of a file.
+#[derive(Default)]
+struct Told {
+    accepted: i64,
+    repeats: i64,
+    /// Events that happened too long ago to fire anything.
+    old: u64,
+    /// Keys that no event has.
+    ignored: BTreeSet<String>,
+    bad: BadLines,
+}
+
+impl Told {
+    fn add(&mut self, answer: &wire::StreamEventsResponse, lines: &[u64]) {
+        self.accepted += answer.accepted;
+        self.repeats += answer.repeats;
+        for item in &answer.bad_events {
+            let line = usize::try_from(item.index).ok().and_then(|index| lines.get(index));
+            self.bad.add(line.copied().unwrap_or_default(), words::findings(&item.faults));
+        }
+    }
+
+    fn report(&mut self, name: &str, output: Output) {
+        if output.is_json() {
+            let count = self.bad.count();
+            let bad: Vec<_> =
+                self.bad.sorted().iter().map(|(line, text)| json!({"line": line, "text": text})).collect();
+            let line = json!({
+                "accepted": self.accepted, "repeats": self.repeats, "bad": count, "badLines": bad,
+                "ignoredKeys": self.ignored,
+            });
+            output.line(&line.to_string());
+            return;
+        }
+        self.bad.told(name).iter().for_each(|line| output.bad_line(line));
+        if !self.ignored.is_empty() {
+            let keys: Vec<&str> = self.ignored.iter().map(String::as_str).collect();
+            output.warning(&format!(
+                "keys that no event has were ignored: {} (properties go under \"properties\")",
+                keys.join(", ")
+            ));
+        }
+        if self.old > 0 {
+            output.warning(&format!("{} happened more than an hour ago: counted, but nothing is fired (--now lets them happen now)", words::counted(self.old.cast_signed(), "event")));
+        }
+        output.line(&format!(
+            "{} taken, {} dropped",
+            words::counted(self.accepted, "event"),
+            words::counted(self.repeats, "repeat")
+        ));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn typed(properties: &[&str]) -> Result<wire::Event, String> {
-        read_arguments(&TrackArgs {
-            user: Some("mary".to_owned()),
-            event: Some("purchase".to_owned()),
-            properties: properties.iter().map(|p| (*p).to_owned()).collect(),
-            value: None,
-            event_id: String::new(),
-            at: None,
-            file: None,
-            now: false,
-        })
+    #[test]
+    fn a_refused_event_is_told_by_its_line() {
+        let fault = wire::Finding {
+            field: "name".to_owned(),
+            description: "is missing".to_owned(),
+            ..Default::default()
+        };
+        let item = wire::BadItem { faults: vec![fault], index: 1, user_id: String::new() };
+        let answer = wire::StreamEventsResponse {
+            accepted: 2,
+            repeats: 1,
+            bad_events: vec![item],
+            ..Default::default()
+        };
+        let mut told = Told::default();
+        told.add(&answer, &[3, 7]);
+        assert_eq!(told.bad.told("e.ndjson"), ["e.ndjson:7: name: is missing"]);
+        assert_eq!((told.accepted, told.repeats), (2, 1));
     }
 
     #[test]
-    fn a_value_that_reads_as_json_is_json() {
-        let event = typed(&["total=600", "gift=true", "note=a=b", "zip=01067", "tags=[\"x\"]", "empty="]).unwrap();
-        let expected = r#"{"total":600,"gift":true,"note":"a=b","zip":"01067","tags":["x"],"empty":""}"#;
-        assert_eq!(event.properties, expected);
-        assert!(typed(&["total"]).unwrap_err().contains("key=value"));
+    fn a_part_is_bounded_by_events_and_bytes() {
+        let light = wire::Event { name: "e".to_owned(), ..Default::default() };
+        let heavy = wire::Event { properties: "x".repeat(700_000), ..Default::default() };
+        let mut part = Part::default();
+        assert!(!part.is_full_for(&heavy));
+        part.take(1, heavy.clone());
+        assert!(part.is_full_for(&heavy) && !part.is_full_for(&light));
+        let mut part = Part::default();
+        (0..1_000).for_each(|line| part.take(line, light.clone()));
+        assert!(part.is_full_for(&light));
     }
 
     #[test]
-    fn segment_lines_are_events() {
-        let line = r#"{"type":"track","messageId":"m-1","userId":"mary","event":"push","properties":{"n":1,"value":2.5},"timestamp":"2026-11-24T08:00:00Z"}"#;
-        let event = read_line(line, false).unwrap();
-        assert_eq!((event.name.as_str(), event.user_id.as_str(), event.event_id.as_str()), ("push", "mary", "m-1"));
-        assert_eq!((event.properties.as_str(), event.value), (r#"{"n":1,"value":2.5}"#, Some(2.5)));
-        assert!(event.occurred_at.is_some() && read_line(line, true).unwrap().occurred_at.is_none());
+    fn events_of_long_ago_are_told_apart() {
+        let at = |seconds| wire::Event {
+            occurred_at: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            ..Default::default()
+        };
+        let oldest = Timestamp::from_second(1_000).unwrap();
+        assert!(is_before(&at(999), oldest) && !is_before(&at(1_000), oldest));
+        assert!(!is_before(&wire::Event::default(), oldest));
     }
 }
