@@ -16,7 +16,7 @@ use crate::admit::{Decision, UNREADABLE_WAIT, admit_blind};
 use crate::campaigns::{Campaigns, Live};
 use crate::case::Case;
 use crate::send::{Means, send};
-use crate::settle::Settler;
+use crate::settle::{Settler, Settling};
 use crate::settlement;
 
 /// With less of a lease left, a send is put back rather than begun.
@@ -73,15 +73,15 @@ pub(crate) async fn pass(
                 running.spawn(async move {
                     let case = Case::open(job, parts.store.layout(), shard);
                     let settlement = begin(&parts, &case, &live, lease_ends).await;
-                    parts.settler.put(shard, settlement, lease_ends).await;
-                    drop(slot);
+                    parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
                 });
             }
             unreadable => {
                 let text = unreadable.and_then(|live| live.as_ref().err()).map_or("", String::as_str);
                 let case = Case::open(job, parts.store.layout(), shard);
                 let settlement = blind(&case, text, parts.clock.now());
-                parts.settler.put(shard, settlement, lease_ends).await;
+                let slot = slots.split(1);
+                parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
             }
         }
     }
@@ -131,7 +131,8 @@ fn blind(case: &Case, text: &str, now: Timestamp) -> Settlement {
 async fn put_back(parts: &Parts, shard: Shard, jobs: Vec<Job>, asked_at: Instant) {
     for job in jobs {
         let lease_ends = lease_ends(&job, asked_at);
-        parts.settler.put(shard, settlement::put_back(job.lease), lease_ends).await;
+        let settlement = settlement::put_back(job.lease);
+        parts.settler.put(shard, Settling { settlement, lease_ends, slot: None }).await;
     }
 }
 

@@ -35,7 +35,7 @@ const AWAY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
-    /// Requests in flight.
+    /// Sends between claim and settlement: as many requests are in flight at most.
     pub slots: usize,
     /// Where requests may go.
     pub policy: Policy,

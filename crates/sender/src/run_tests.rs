@@ -338,6 +338,25 @@ async fn a_store_that_is_away_for_a_while_loses_nothing() {
 }
 
 #[tokio::test]
+async fn no_more_is_posted_than_can_be_settled() {
+    let target = Target::start(204).await;
+    let record = record(draft(&target.url));
+    let store = store_of(&record, 0..40);
+    store.state().settles_away = 8;
+    let running = start(store, SenderConfig { slots: 4, ..config() });
+    target.received(4).await;
+    let away = async {
+        while running.store.state().settles_away > 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, away).await.unwrap();
+    assert_eq!(target.received.lock().unwrap().len(), 4, "posted while the store is away");
+    running.store.settled(40).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn told_to_stop_it_ends_what_is_under_way_and_claims_no_more() {
     let target = Target::start(204).await;
     target.close();

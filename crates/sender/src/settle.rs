@@ -8,23 +8,26 @@ use std::time::Duration;
 use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Settlement, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a settlement waits for company.
 const COMPANY_WAIT: Duration = Duration::from_millis(1);
-/// Settlements waiting in one shard; past this, sends wait with their slots.
+/// Settlements waiting in one shard.
 const WAITING_MAX: usize = 4 * limits::SETTLE_MAX;
 const AWAY_WAIT_MIN: Duration = Duration::from_millis(20);
 const AWAY_WAIT_MAX: Duration = Duration::from_secs(1);
 /// A lease is surely gone this long after it ended by our own watch.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
 
-/// A settlement, and when its lease ends at the latest.
+/// A settlement on its way.
 pub struct Settling {
     pub settlement: Settlement,
+    /// At the latest.
     pub lease_ends: Instant,
+    /// Free only when it is settled: no more is posted than can be settled, and a sender that dies repeats no more than its slots.
+    pub slot: Option<OwnedSemaphorePermit>,
 }
 
 /// The way in; when it is gone, the tasks settle what they have and end.
@@ -40,11 +43,11 @@ impl Settler {
         Settler(inboxes.collect())
     }
 
-    pub async fn put(&self, shard: Shard, settlement: Settlement, lease_ends: Instant) {
+    pub async fn put(&self, shard: Shard, settling: Settling) {
         let Some(sender) = self.0.get(usize::from(shard.0)) else {
             return tracing::error!(shard = shard.0, "there is no such shard to settle in");
         };
-        if sender.send(Settling { settlement, lease_ends }).await.is_err() {
+        if sender.send(settling).await.is_err() {
             tracing::error!(shard = shard.0, "a settlement came after the end; its lease will run out");
         }
     }
@@ -68,7 +71,14 @@ async fn run(store: Arc<dyn Store>, shard: Shard, mut inbox: mpsc::Receiver<Sett
 }
 
 async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Settling>) {
-    let (settlements, ends): (Vec<_>, Vec<_>) = batch.map(|s| (s.settlement, s.lease_ends)).unzip();
+    let mut ends = Vec::new();
+    let mut slots = Vec::new();
+    let take = |settling: Settling| {
+        ends.push(settling.lease_ends);
+        slots.extend(settling.slot);
+        settling.settlement
+    };
+    let settlements: Vec<Settlement> = batch.map(take).collect();
     let give_up_at = ends.into_iter().max().unwrap_or_else(Instant::now) + LEASE_GRACE;
     if let Err(error) = settle_until(store, shard, &settlements, give_up_at).await {
         if settlements.len() == 1 {
