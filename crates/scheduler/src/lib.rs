@@ -20,11 +20,15 @@ pub mod shards;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod unreliable_store;
 
 #[cfg(test)]
 mod manual_tests;
 #[cfg(test)]
 mod occurrence_tests;
+#[cfg(test)]
+mod pass_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]

@@ -1,0 +1,128 @@
+//! A store in memory that goes away once, at a verb of the test's choosing: before the verb was carried out, or right after. What
+//! a scheduler knew then is lost, as if it had been killed between two steps.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::control_word::ControlWord;
+use campanile_core::counter::Counter;
+use campanile_core::draft::Draft;
+use campanile_core::due_send::SendId;
+use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
+use campanile_core::ports::*;
+use campanile_core::secret::Secret;
+use campanile_sqlite::store::SqliteStore;
+use jiff::Timestamp;
+
+pub(crate) struct UnreliableStore {
+    pub(crate) inner: SqliteStore,
+    /// Verbs left until it goes away, counted in halves: before a verb, and after it.
+    pub(crate) fuse: AtomicI64,
+}
+
+impl UnreliableStore {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> UnreliableStore {
+        let inner = SqliteStore::open_in_memory(clock, [5; 19]).expect("a store in memory");
+        UnreliableStore { inner, fuse: AtomicI64::new(i64::MAX) }
+    }
+
+    /// Goes away after this many half steps of a scheduler.
+    pub(crate) fn break_after(&self, half_steps: i64) {
+        self.fuse.store(half_steps, Ordering::SeqCst);
+    }
+
+    /// Whether it went away since it was told to.
+    pub(crate) fn has_broken(&self) -> bool {
+        self.fuse.load(Ordering::SeqCst) < 0
+    }
+
+    fn half_step(&self) -> Result<(), StoreError> {
+        match self.fuse.fetch_sub(1, Ordering::SeqCst) {
+            0 => Err(StoreError::Away("the test cut the line".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    fn shaky<'a, T: Send + 'a>(&'a self, verb: Answer<'a, T>) -> Answer<'a, T> {
+        Box::pin(async move {
+            self.half_step()?;
+            let done = verb.await;
+            self.half_step()?;
+            done
+        })
+    }
+}
+
+impl Store for UnreliableStore {
+    fn layout(&self) -> &Layout {
+        self.inner.layout()
+    }
+
+    fn woken(&self, work: Work, seen: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+        self.inner.woken(work, seen)
+    }
+}
+
+/// The first group are a scheduler's verbs, which may break; the others are the tests' own.
+macro_rules! verbs {
+    ($port:ident: $(shaky $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* $(plain $pname:ident($($parg:ident: $ptype:ty),*) -> $panswer:ty;)*) => {
+        impl $port for UnreliableStore {
+            $(fn $name<'a>(&'a self, $($arg: $type),*) -> Answer<'a, $answer> {
+                self.shaky(self.inner.$name($($arg),*))
+            })*
+            $(fn $pname<'a>(&'a self, $($parg: $ptype),*) -> Answer<'a, $panswer> {
+                self.inner.$pname($($parg),*)
+            })*
+        }
+    };
+}
+
+verbs! { Campaigns:
+    shaky campaigns(numbers: &'a [CampaignNo]) -> Vec<CampaignRecord>;
+    shaky list_campaigns(after: &'a str, limit: usize) -> Vec<CampaignRecord>;
+    shaky save_campaign(record: CampaignRecord) -> Option<CampaignRecord>;
+    shaky revision(no: CampaignNo, revision: u32) -> Option<Draft>;
+    shaky changes(cursor: &'a str) -> Changes;
+    shaky destinations(names: &'a [String]) -> Vec<DestinationNo>;
+    plain create(record: CampaignRecord) -> Option<CampaignRecord>;
+    plain campaign(id: &'a str) -> Option<CampaignRecord>;
+}
+verbs! { Users:
+    plain open_users(shard: Shard, ids: &'a [String], create: Option<Timestamp>) -> Vec<Option<StoredUser>>;
+    plain load_users(shard: Shard, users: &'a [UserNo]) -> Vec<Option<StoredUser>>;
+    plain save_users(shard: Shard, users: &'a [StoredUser]) -> Vec<bool>;
+    plain list_users(shard: Shard, after: UserNo, limit: usize) -> Vec<StoredUser>;
+}
+verbs! { Events:
+    shaky read_events(shard: Shard, limit: usize) -> EventPage;
+    shaky commit_events(shard: Shard, commit: &'a EventCommit) -> bool;
+    plain accept_events(shard: Shard, events: &'a [NewEvent]) -> Vec<bool>;
+}
+verbs! { Occurrences:
+    shaky walk(shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Walk;
+    shaky advance(shard: Shard, advance: &'a Advance) -> Advanced;
+    shaky close_occurrence(shard: Shard, occurrence: OccurrenceKey) -> ();
+}
+verbs! { Queue:
+    shaky release(shard: Shard, limit: usize) -> Released;
+    shaky reclaim(shard: Shard, limit: usize) -> usize;
+    shaky set_control(shard: Shard, campaign: CampaignNo, word: ControlWord) -> ();
+    shaky control(shard: Shard, campaigns: &'a [CampaignNo]) -> Vec<Option<ControlWord>>;
+    plain add(shard: Shard, add: &'a Add) -> Added;
+    plain claim(shard: Shard, want: usize) -> Claimed;
+    plain settle(shard: Shard, settlements: &'a [Settlement]) -> Vec<bool>;
+}
+verbs! { Ledger:
+    shaky stats(campaign: CampaignNo) -> Vec<(Counter, i64)>;
+    plain sends(query: &'a SendsQuery) -> SendsPage;
+    plain send(id: &'a SendId) -> SendTrail;
+    plain sends_after(after: &'a str, limit: usize) -> SendsPage;
+    plain refusals(campaign: CampaignNo, limit: usize) -> Vec<RefusedRow>;
+}
+verbs! { Secrets:
+    plain put_secret(secret: Secret) -> ();
+    plain secrets() -> Vec<Secret>;
+    plain delete_secret(name: &'a str) -> bool;
+}
