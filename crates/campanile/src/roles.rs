@@ -56,7 +56,7 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
             stopping: shutdown.clone(),
         });
         parts.spawn(campanile_control::serve::serve(deployment, grpc));
-        parts.spawn(campanile_console::serve(store.clone(), clock.clone(), console, shutdown.clone()));
+        parts.spawn(campanile_console::serve(store.clone(), console, shutdown.clone()));
     }
     if roles.scheduler {
         let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
