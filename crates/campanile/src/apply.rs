@@ -17,6 +17,9 @@ use crate::words;
 
 pub async fn validate(mut api: Api, files: &[PathBuf], output: Output) -> Result<(), Fail> {
     let written = campaign_files::read(files)?;
+    if output.is_json() {
+        return validate_json(&mut api, &written, output).await;
+    }
     check(&mut api, &written, output).await?;
     for one in &written {
         output.line(&format!("{}: {} is fine", one.file_name, one.id()));
@@ -25,6 +28,23 @@ pub async fn validate(mut api: Api, files: &[PathBuf], output: Output) -> Result
         output.next(&format!("campanile campaign apply -f {}", shell_word(&path.display().to_string())));
     }
     Ok(())
+}
+
+/// The server's own answers, a line for each campaign; the faults beside them with their places.
+async fn validate_json(api: &mut Api, written: &[Written], output: Output) -> Result<(), Fail> {
+    let mut faults = Vec::new();
+    for one in written {
+        let answer = ask(api, one).await?;
+        output.message(&answer)?;
+        faults.extend(answer.violations.iter().map(|v| one.place(&v.field, &v.description)));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Fail::placed(faults)) }
+}
+
+async fn ask(api: &mut Api, written: &Written) -> Result<wire::ValidateCampaignResponse, Fail> {
+    let request = wire::ValidateCampaignRequest { campaign: Some(written.campaign().clone()) };
+    let answer = api.campaigns.validate_campaign(request).await;
+    Ok(answer.map_err(|status| written.refused(status))?.into_inner())
 }
 
 pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(), Fail> {
@@ -69,9 +89,7 @@ enum Step {
 async fn check(api: &mut Api, written: &[Written], output: Output) -> Result<(), Fail> {
     let mut faults = Vec::new();
     for one in written {
-        let request = wire::ValidateCampaignRequest { campaign: Some(one.campaign().clone()) };
-        let answer = api.campaigns.validate_campaign(request).await.map_err(|status| one.refused(status))?;
-        let answer = answer.into_inner();
+        let answer = ask(api, one).await?;
         faults.extend(answer.violations.iter().map(|v| one.place(&v.field, &v.description)));
         for warning in &answer.warnings {
             output.warning(&one.place(&warning.field, &warning.description));

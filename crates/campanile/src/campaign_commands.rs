@@ -115,12 +115,8 @@ async fn resume(mut api: Api, id: String, drop_held: bool, output: Output) -> Re
     }
     let campaign = answer.campaign.unwrap_or_default();
     let fate = if drop_held { "dropped" } else { "going out" };
-    let held = format!(", {} that {} held {fate}", words::counted(answer.held, "send"), were(answer.held));
+    let held = format!(", {} {fate}", words::counted(answer.held, "held send"));
     moved(&campaign, &held, &format!("campanile campaign stats {}", campaign.id), output)
-}
-
-fn were(n: i64) -> &'static str {
-    if n == 1 { "was" } else { "were" }
 }
 
 /// Shows first what it would stop, then asks.

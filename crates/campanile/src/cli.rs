@@ -206,7 +206,7 @@ pub struct EnterArgs {
     #[arg(value_name = "USER")]
     pub users: Vec<String>,
     /// Values for all of them, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "")]
+    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
     pub values: String,
     /// More users, one JSON object a line: {"user_id": "mary", "values": {"cents": 500}}.
     #[arg(long, value_name = "FILE")]
@@ -218,7 +218,7 @@ pub struct EnterArgs {
     #[arg(long)]
     pub create_missing: bool,
     /// The same id again within 24 h enters nobody twice.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub request_id: String,
 }
 
@@ -272,7 +272,7 @@ pub struct TrackArgs {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub value: Option<f64>,
     /// Drops repeats: an event of the same id within 24 h is taken once.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub event_id: String,
     /// When it happened, as RFC 3339.
     #[arg(long, value_name = "INSTANT")]
@@ -316,10 +316,10 @@ pub enum SendsCommand {
 #[derive(Debug, Args)]
 pub struct SendsFilter {
     /// Only of this campaign.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub campaign: String,
     /// Only to this user.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub user: String,
     /// Only in this state; may be given several times.
     #[arg(long)]

@@ -69,9 +69,9 @@ pub fn code(status: &Status) -> u8 {
     }
 }
 
-/// The connection broke under a call: no server said this.
+/// The connection broke under a call. What a server said has no cause here; what the transport made of a failure has.
 fn is_connection_lost(status: &Status) -> bool {
-    std::error::Error::source(status).is_some_and(|source| source.is::<tonic::transport::Error>())
+    std::error::Error::source(status).is_some()
 }
 
 #[cfg(test)]
@@ -104,6 +104,8 @@ mod tests {
             let fail = Fail::from(Status::new(code, "x"));
             assert_eq!((fail.code, fail.lines), (expected, vec!["x".to_owned()]));
         }
+        let broken = Fail::from(Status::from_error(std::io::Error::other("reset by peer").into()));
+        assert_eq!((broken.code, broken.lines[0].contains("went away")), (3, true), "{broken:?}");
         let fail = Fail::unreachable("http://127.0.0.1:7070", "refused");
         assert_eq!(fail.code, 3);
         assert!(

@@ -1,5 +1,6 @@
 //! The binary: reads the command line, runs what it says, ends with an exit code that scripts can use.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use campanile_core::ports::Clock;
@@ -105,7 +106,7 @@ fn load(args: &ServerArgs) -> Result<Config, Fail> {
 
 fn show_config(args: &ConfigArgs, output: Output) -> Result<(), Fail> {
     if args.check {
-        load(&args.server)?;
+        log_filter(&load(&args.server)?)?;
         output.line("the settings are fine");
     } else {
         output.line(config::DEFAULTS.trim_end());
@@ -113,11 +114,16 @@ fn show_config(args: &ConfigArgs, output: Output) -> Result<(), Fail> {
     Ok(())
 }
 
+fn log_filter(config: &Config) -> Result<EnvFilter, Fail> {
+    EnvFilter::try_new(&config.log.level).map_err(|e| Fail::input(format!("log.level: {e}")))
+}
+
 fn log(config: &Config) -> Result<(), Fail> {
-    let filter = EnvFilter::try_new(&config.log.level).map_err(|e| Fail::input(format!("log.level: {e}")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_seen = std::io::stderr().is_terminal() && !config::no_colour();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(log_filter(config)?).with_writer(std::io::stderr);
     match config.log.format {
-        LogFormat::Human => subscriber.with_target(false).init(),
+        LogFormat::Human => subscriber.with_target(false).with_ansi(is_seen).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
     Ok(())
