@@ -355,3 +355,30 @@ webhook: {{url: "{}", raw: {{text: "{{% for i in range(1000000000) %}}x{{% endfo
     assert_eq!(stats.suppressed[0].reason(), wire::SuppressionReason::TemplateError);
     assert_eq!(target.received().len(), 0);
 }
+
+/// `UpsertUsersRequest` with an id of any bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawUsers {
+    #[prost(message, repeated, tag = "1")]
+    users: Vec<RawUser>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawUser {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_not_utf_8_is_refused_by_field_and_the_server_stays_up() {
+    let running = Running::sqlite_with(&[]).await;
+    let endpoint = tonic::transport::Endpoint::from_shared(running.processes[0].grpc.clone()).expect("a URL");
+    let mut client = tonic::client::Grpc::new(endpoint.connect().await.expect("it listens"));
+    client.ready().await.expect("ready");
+    let request = RawUsers { users: vec![RawUser { id: vec![0xff, 0xfe, b'x'] }] };
+    let codec = tonic_prost::ProstCodec::<RawUsers, wire::UpsertUsersResponse>::default();
+    let path = "/campanile.v1.UserService/UpsertUsers".parse().expect("a path");
+    let status = client.unary(tonic::Request::new(request), path, codec).await.expect_err("it is refused");
+    assert!(status.message().contains("UserUpdate.id"), "{status:?}");
+    running.users([("ann".to_owned(), String::new())]).await;
+}
