@@ -44,13 +44,11 @@ fn an_activated_campaign_waits_for_its_first_occurrence_or_is_refused() {
     check_first(Kind::Manual, Ok((None, Active)));
 }
 
-/// Looks once; expected is what is waited for, or (fired, missed, next, state).
+/// What is waited for, or (fired, missed, next, state).
+type Looked<'a> = Result<Option<&'a str>, (Option<&'a str>, u64, Option<&'a str>, State)>;
+
 #[track_caller]
-fn check(
-    record: &CampaignRecord,
-    now: &str,
-    expected: Result<Option<&str>, (Option<&str>, u64, Option<&str>, State)>,
-) {
+fn check(record: &CampaignRecord, now: &str, expected: Looked<'_>) {
     let found = decide(record, &compiled(record), at(now));
     match (found, expected) {
         (Step::Wait(found), Ok(until)) => assert_eq!(found, until.map(at)),

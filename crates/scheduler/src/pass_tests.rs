@@ -11,14 +11,15 @@ use campanile_core::limits;
 use campanile_core::manual_clock::ManualClock;
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{
-    Campaigns, Clock, Events, Ledger, NewEvent, Queue, Settle, Settlement, Store, StoreError, Users,
+    Campaigns, Clock, Events, Ledger, NewEvent, Queue, Settle, Settlement, Store, StoreError, Users, Work,
 };
 use campanile_core::reason::Refusal;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::run::{Pass, Scheduler, SchedulerConfig};
+use crate::run::{Pass, Scheduler, SchedulerConfig, run};
 use crate::sample::{activated, at, draft, event, one_time, record, recurring, triggered};
 use crate::unreliable_store::UnreliableStore;
 
@@ -26,6 +27,8 @@ const SHARD: Shard = Shard(0);
 const START: &str = "2026-03-01T12:00:00Z";
 /// Passes until everything must be quiet.
 const PASSES_MAX: usize = 2_000;
+/// For what happens at once on a machine that is not overloaded.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
 
 struct World {
     clock: Arc<ManualClock>,
@@ -263,6 +266,28 @@ async fn an_event_after_a_change_is_decided_under_the_change() {
 }
 
 #[tokio::test]
+async fn a_change_that_comes_in_the_middle_of_a_pass_is_obeyed_by_it() {
+    for verb in ["read_events", "commit_events", "walk"] {
+        let world = World::new();
+        world.users(1..=5, |_| json!({})).await;
+        let no = match verb {
+            "walk" => world.activate(draft(one_time("2026-03-01T12:00:01"))).await.no,
+            _ => world.activate(draft(Kind::Triggered(triggered(&["seen"])))).await.no,
+        };
+        let mut scheduler = world.scheduler();
+        world.settle_down(&mut scheduler).await;
+        world.track(1, "e-1", "seen").await;
+        world.clock.advance(SignedDuration::from_secs(1));
+        world.store.pause_before(verb, "c");
+        world.settle_down(&mut scheduler).await;
+        assert_eq!(world.campaign("c").await.state, State::Paused, "{verb}");
+        assert_eq!(world.count(no, Counter::Entered).await, 0, "{verb}");
+        let refused = world.count(no, Counter::Refused(Refusal::Paused)).await;
+        assert_eq!(refused, i64::from(verb != "walk"), "{verb}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_enters_while_a_campaign_is_paused_and_the_walk_goes_on_afterwards() {
     let mut world = World::new();
     world.users(1..=6_000, |_| json!({})).await;
@@ -271,10 +296,11 @@ async fn nobody_enters_while_a_campaign_is_paused_and_the_walk_goes_on_afterward
     world.settle_down(&mut scheduler).await;
     let entered = world.count(no, Counter::Entered).await;
     assert!((4_096..6_000).contains(&entered), "its lane is full: {entered}");
+    world.deliver().await;
     world.move_to("c", State::Paused).await;
     world.clock.advance(SignedDuration::from_secs(10));
     let did = world.settle_down(&mut scheduler).await;
-    assert_eq!((did.walked, world.deliver().await), (0, 0));
+    assert_eq!(did.walked, 0);
     assert_eq!(world.count(no, Counter::Entered).await, entered);
     world.move_to("c", State::Active).await;
     world.drain(&mut scheduler).await;
@@ -367,6 +393,61 @@ async fn a_campaign_that_cannot_be_read_is_left_alone_and_holds_up_nobody() {
         (world.count(good, Counter::Entered).await, world.count(bad, Counter::Triggered).await),
         (1, 0)
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_holds_up_nothing_else() {
+    for (verb, place) in [
+        ("read_events", "events of shard 0"),
+        ("changes", "campaigns"),
+        ("reclaim", "reclaim of shard 0"),
+        ("walk", "occurrence 2026-03-01T12:00:00Z of campaign once"),
+    ] {
+        let mut world = World::new();
+        world.users(1..=3, |_| json!({})).await;
+        let mut scheduler = world.scheduler();
+        let mut delayed = triggered(&["seen"]);
+        delayed.delay = Some(Delay { after: Some(std::time::Duration::from_secs(9)), ..Delay::default() });
+        let seen = world.activate(with_id("seen", draft(Kind::Triggered(delayed)))).await.no;
+        world.track(1, "e-1", "seen").await;
+        world.settle_down(&mut scheduler).await;
+        let once = world.activate(with_id("once", draft(one_time("now")))).await.no;
+        world.clock.advance(SignedDuration::from_secs(9));
+        world.store.spoil(Some(verb));
+        for _ in 0..4 {
+            let did = world.pass(&mut scheduler).await;
+            let expected = format!("{place}: a test holds foreign bytes: format 9");
+            assert!(did.troubles.is_empty() || did.troubles.iter().eq([&expected]), "{verb}: {did:?}");
+            assert!(!did.troubles.is_empty() || verb == "reclaim" || did.has_work(), "{verb}: {did:?}");
+        }
+        world.deliver().await;
+        assert_eq!(world.reached(seen), (1, 1), "{verb}: what is due is released");
+        world.store.spoil(None);
+        world.clock.advance(SignedDuration::from_secs(1));
+        world.drain(&mut scheduler).await;
+        assert_eq!(world.reached(once), (3, 1), "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn the_loop_works_until_it_is_told_to_stop() {
+    let mut world = World::new();
+    let no = world.activate(draft(Kind::Triggered(triggered(&["seen"])))).await.no;
+    let shutdown = CancellationToken::new();
+    let parts = (world.store.clone(), world.clock.clone(), SchedulerConfig { offset: 3 }, shutdown.clone());
+    // The store goes away and comes back while it runs.
+    world.store.break_after(9);
+    let running = tokio::spawn(async move { run(parts.0, parts.1, parts.2, parts.3).await });
+    for n in 1..=3 {
+        let seen = world.store.woken(Work::Send, u64::MAX).await;
+        world.track(n, "e", "seen").await;
+        let woken = tokio::time::timeout(DEADLINE, world.store.woken(Work::Send, seen)).await;
+        woken.expect("the event became a send");
+        assert_eq!(world.deliver().await, 1);
+    }
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, running).await.expect("it stops").expect("it did not panic");
+    assert_eq!(world.reached(no), (3, 1));
 }
 
 /// A one-time and a triggered campaign under a scheduler that is killed at this half step; then another takes over.

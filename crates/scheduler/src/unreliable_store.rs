@@ -2,10 +2,10 @@
 //! a scheduler knew then is lost, as if it had been killed between two steps.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::draft::Draft;
@@ -20,12 +20,21 @@ pub(crate) struct UnreliableStore {
     pub(crate) inner: SqliteStore,
     /// Verbs left until it goes away, counted in halves: before a verb, and after it.
     pub(crate) fuse: AtomicI64,
+    /// A campaign that somebody else pauses right before the first such verb.
+    meanwhile: Mutex<Option<(&'static str, String)>>,
+    /// A verb that finds bytes of another version, again and again.
+    spoilt: Mutex<Option<&'static str>>,
 }
 
 impl UnreliableStore {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> UnreliableStore {
         let inner = SqliteStore::open_in_memory(clock, [5; 19]).expect("a store in memory");
-        UnreliableStore { inner, fuse: AtomicI64::new(i64::MAX) }
+        UnreliableStore {
+            inner,
+            fuse: AtomicI64::new(i64::MAX),
+            meanwhile: Mutex::new(None),
+            spoilt: Mutex::new(None),
+        }
     }
 
     /// Goes away after this many half steps of a scheduler.
@@ -45,8 +54,42 @@ impl UnreliableStore {
         }
     }
 
-    fn shaky<'a, T: Send + 'a>(&'a self, verb: Answer<'a, T>) -> Answer<'a, T> {
+    /// Somebody else pauses a campaign, as control does, right before the scheduler's next call of `verb`.
+    pub(crate) fn pause_before(&self, verb: &'static str, id: &str) {
+        *self.meanwhile.lock().unwrap() = Some((verb, id.to_owned()));
+    }
+
+    pub(crate) fn spoil(&self, verb: Option<&'static str>) {
+        *self.spoilt.lock().unwrap() = verb;
+    }
+
+    fn intact(&self, verb: &str) -> Result<(), StoreError> {
+        match *self.spoilt.lock().unwrap() {
+            Some(spoilt) if spoilt == verb => {
+                Err(StoreError::Foreign { place: "a test".to_owned(), text: "format 9".to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn pause_meanwhile(&self, verb: &str) -> Result<(), StoreError> {
+        let taken = self.meanwhile.lock().unwrap().take_if(|(before, _)| *before == verb);
+        let Some((_, id)) = taken else { return Ok(()) };
+        let mut record = self.inner.campaign(&id).await?.expect("it is there");
+        let at = record.updated_at;
+        record.move_to(State::Paused, at, "a test", "");
+        let saved = self.inner.save_campaign(record).await?.expect("nobody was faster");
+        let word = saved.control_word().expect("no draft");
+        for shard in self.layout().shards() {
+            self.inner.set_control(shard, saved.no, word).await?;
+        }
+        Ok(())
+    }
+
+    fn shaky<'a, T: Send + 'a>(&'a self, name: &'static str, verb: Answer<'a, T>) -> Answer<'a, T> {
         Box::pin(async move {
+            self.pause_meanwhile(name).await?;
+            self.intact(name)?;
             self.half_step()?;
             let done = verb.await;
             self.half_step()?;
@@ -70,7 +113,7 @@ macro_rules! verbs {
     ($port:ident: $(shaky $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* $(plain $pname:ident($($parg:ident: $ptype:ty),*) -> $panswer:ty;)*) => {
         impl $port for UnreliableStore {
             $(fn $name<'a>(&'a self, $($arg: $type),*) -> Answer<'a, $answer> {
-                self.shaky(self.inner.$name($($arg),*))
+                self.shaky(stringify!($name), self.inner.$name($($arg),*))
             })*
             $(fn $pname<'a>(&'a self, $($parg: $ptype),*) -> Answer<'a, $panswer> {
                 self.inner.$pname($($parg),*)
