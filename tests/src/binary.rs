@@ -33,6 +33,7 @@ pub struct Process {
     /// Where its control API listens, if it has one.
     pub grpc: String,
     pub console: String,
+    pub intake: String,
 }
 
 impl Process {
@@ -53,6 +54,7 @@ impl Process {
         if listens {
             // Free ports of the system's choice: nobody else can take them in between.
             command.args(["--listen-grpc", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"]);
+            command.args(["--listen-intake", "127.0.0.1:0"]);
         }
         command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -66,13 +68,13 @@ impl Process {
                 }
             }
         });
-        let (mut grpc, mut console) = (String::new(), String::new());
+        let (mut grpc, mut console, mut intake) = (String::new(), String::new(), String::new());
         if listens {
             let told = told.recv_timeout(DEADLINE).expect("it says where it listens");
             let address = |name: &str| format!("http://{}", told[name].as_str().expect("an address"));
-            (grpc, console) = (address("grpc"), address("console"));
+            (grpc, console, intake) = (address("grpc"), address("console"), address("intake"));
         }
-        Process { child, grpc, console }
+        Process { child, grpc, console, intake }
     }
 
     pub async fn api(&self) -> Api {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::demo::Received;
-use crate::shell::{run, say, workspace};
+use crate::shell::{build_binary, say, workspace};
 use crate::tools;
 
 /// Whom the manual campaign credits, and with how much.
@@ -42,7 +42,7 @@ pub(crate) fn examples() -> PathBuf {
 impl World {
     /// Builds the binary and starts everything.
     pub(crate) fn start(redis: bool) -> Result<World, String> {
-        run("cargo", &["build", "--package", "campanile"])?;
+        build_binary()?;
         let folder = tempfile::tempdir().map_err(|e| format!("make a folder: {e}"))?;
         let target = format!("127.0.0.1:{}", free_port()?);
         let (sender, webhooks) = channel();
@@ -111,7 +111,14 @@ impl World {
         let (grpc, console) = (self.server.replace("http://", ""), self.console.replace("http://", ""));
         let mut arguments = vec![role, "--dev", "--store", store, "--log-level", "warn"];
         if matches!(role, "serve" | "control") {
-            arguments.extend(["--listen-grpc", &grpc, "--listen-console", &console]);
+            arguments.extend([
+                "--listen-grpc",
+                &grpc,
+                "--listen-console",
+                &console,
+                "--listen-intake",
+                "127.0.0.1:0",
+            ]);
         }
         let child = self.spawn(role, &arguments, Stdio::null())?;
         self.processes.push((role.to_owned(), child));

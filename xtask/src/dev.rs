@@ -2,14 +2,14 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::shell::{run, say, workspace};
+use crate::shell::{build_binary, say, workspace};
 use crate::tools;
 
 const REDIS_PORT: &str = "6390";
 
 pub(crate) fn run_all() -> Result<(), String> {
     tools::redis_server()?;
-    run("cargo", &["build", "--package", "campanile"])?;
+    build_binary()?;
     let folder = workspace().join("campanile-data/redis");
     std::fs::create_dir_all(&folder).map_err(|e| format!("make {}: {e}", folder.display()))?;
     let folder = folder.display().to_string();

@@ -19,6 +19,11 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     }
 }
 
+/// The binary, with the dependencies' features of the whole workspace, so that no other command builds them anew.
+pub(crate) fn build_binary() -> Result<(), String> {
+    run("cargo", &["build", "--workspace", "--bin", "campanile"])
+}
+
 /// Whether `program` can be run.
 pub(crate) fn is_there(program: &str) -> bool {
     let mut command = Command::new(program);

@@ -40,6 +40,7 @@ pub struct Store {
 pub struct Listen {
     pub grpc: SocketAddr,
     pub console: SocketAddr,
+    pub intake: SocketAddr,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -204,7 +205,8 @@ impl Config {
     }
 
     fn check_dev(&self) -> Result<(), ConfigError> {
-        let listeners = [("listen.grpc", self.listen.grpc), ("listen.console", self.listen.console)];
+        let Listen { grpc, console, intake } = self.listen;
+        let listeners = [("listen.grpc", grpc), ("listen.console", console), ("listen.intake", intake)];
         for (name, address) in listeners {
             if self.network.dev && !address.ip().is_loopback() {
                 let text = format!("dev is for loopback only, but {name} is {address}");

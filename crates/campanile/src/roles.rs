@@ -47,7 +47,9 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     if roles.control {
         let grpc = bind(config.listen.grpc, "listen.grpc").await?;
         let console = bind(config.listen.console, "listen.console").await?;
-        tracing::info!(grpc = %grpc.local_addr()?, console = %console.local_addr()?, "listening");
+        let intake = bind(config.listen.intake, "listen.intake").await?;
+        let (at_grpc, at_console, at_intake) = (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
+        tracing::info!(grpc = %at_grpc, console = %at_console, intake = %at_intake, "listening");
         let deployment = Arc::new(Deployment {
             store: store.clone(),
             clock: clock.clone(),
@@ -55,7 +57,8 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
             random: Box::new(random),
             stopping: shutdown.clone(),
         });
-        parts.spawn(campanile_control::serve::serve(deployment, grpc));
+        parts.spawn(campanile_control::serve::serve(deployment.clone(), grpc));
+        parts.spawn(campanile_control::http_intake::serve(deployment, intake));
         parts.spawn(campanile_console::serve(store.clone(), console, shutdown.clone()));
     }
     if roles.scheduler {

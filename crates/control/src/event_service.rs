@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::campaign_service::check_request_id;
 use crate::deployment::Deployment;
-use crate::intake::{self, UserEvent};
+use crate::intake::{self, Firing, UserEvent};
 use crate::read_items::read_event;
 use crate::status;
 use crate::user_service::upsert;
@@ -39,7 +39,8 @@ impl EventService for Events {
             return Err(status::invalid_field("events", "is missing: give 1 to 1,000 events"));
         }
         let (users, events) =
-            take(&self.deployment, &request.users, &request.events, &request.request_id).await?;
+            take(&self.deployment, &request.users, &request.events, &request.request_id, Firing::Fires)
+                .await?;
         Ok(Response::new(wire::TrackEventsResponse { events, users }))
     }
 
@@ -55,7 +56,7 @@ impl EventService for Events {
             let deployment = deployment.clone();
             async move {
                 let Some(part) = parts.message().await? else { return Ok(None) };
-                let (users, events) = take(&deployment, &part.users, &part.events, "").await?;
+                let (users, events) = take(&deployment, &part.users, &part.events, "", Firing::Fires).await?;
                 Ok(Some((summary(&part, users, events), parts)))
             }
         });
@@ -65,11 +66,12 @@ impl EventService for Events {
 
 /// Takes the users, then the events, of one request. Event ids that the caller left out are derived from the request id, so that a
 /// repeated request repeats no event.
-async fn take(
+pub async fn take(
     deployment: &Deployment,
     users: &[wire::UserUpdate],
     events: &[wire::Event],
     request: &str,
+    firing: Firing,
 ) -> Result<(Vec<wire::UpsertedUser>, Vec<wire::TrackedEvent>), Status> {
     if users.len() + events.len() > limits::BATCH_ITEMS_MAX {
         let n = users.len() + events.len();
@@ -102,7 +104,7 @@ async fn take(
     }
     let upserted = upsert(deployment, users, "users", events.len()).await?;
     let store = deployment.store.as_ref();
-    let are_new = intake::track(store, &good, now).await.map_err(status::store)?;
+    let are_new = intake::track(store, &good, firing, now).await.map_err(status::store)?;
     for (place, is_new) in places.into_iter().zip(are_new) {
         let receipt = if is_new { wire::EventReceipt::Accepted } else { wire::EventReceipt::Repeated };
         tracked[place].receipt = receipt as i32;

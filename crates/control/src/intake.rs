@@ -89,6 +89,13 @@ async fn upsert_shard(
     Err(StoreError::Away(format!("{} users of shard {} kept changing", left.len(), shard.0)))
 }
 
+/// Whether events set off triggers, or only count, as imported ones do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firing {
+    Fires,
+    Quiet,
+}
+
 /// An event and whose it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserEvent {
@@ -97,7 +104,12 @@ pub struct UserEvent {
 }
 
 /// Appends events, each shard's in order; answers in order whether each was new.
-pub async fn track(store: &dyn Store, events: &[UserEvent], now: Timestamp) -> Result<Vec<bool>, StoreError> {
+pub async fn track(
+    store: &dyn Store,
+    events: &[UserEvent],
+    firing: Firing,
+    now: Timestamp,
+) -> Result<Vec<bool>, StoreError> {
     let by_shard = by_shard(store, events.iter().map(|event| event.user_id.as_str()));
     let layout = store.layout();
     let shards = by_shard.iter().map(|(shard, places)| async move {
@@ -109,7 +121,10 @@ pub async fn track(store: &dyn Store, events: &[UserEvent], now: Timestamp) -> R
                     user_id: user_id.clone(),
                     id_hash: layout.hash64("event-id", &[user_id.as_bytes(), event.id.as_bytes()]),
                     accepted_at: now,
-                    bytes: LogItem::Event(event.clone()).pack(),
+                    bytes: match firing {
+                        Firing::Fires => LogItem::Event(event.clone()).pack(),
+                        Firing::Quiet => LogItem::Imported(event.clone()).pack(),
+                    },
                 }
             });
             let new: Vec<NewEvent> = new.collect();

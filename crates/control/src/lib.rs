@@ -3,6 +3,7 @@
 //! `read_*` make domain types of wire types, `write_*` the way back; both are pure. `*_service` are the gRPC faces; `campaign_life`,
 //! `intake` and `enter_users` do what they ask.
 
+pub mod http_intake;
 pub mod serve;
 
 pub mod campaign_service;
@@ -19,6 +20,7 @@ pub mod intake;
 
 pub mod read_campaign;
 pub mod read_items;
+pub mod segment;
 pub mod status;
 pub mod write_campaign;
 pub mod write_send;

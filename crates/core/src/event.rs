@@ -31,6 +31,8 @@ pub enum EntryData {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LogItem {
     Event(Event),
+    /// Counts into behaviour and fires nothing.
+    Imported(Event),
 }
 
 impl EntryData {

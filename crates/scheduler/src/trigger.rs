@@ -37,18 +37,23 @@ pub fn decide(page: EventPage, campaigns: &Campaigns, layout: &Layout, now: Time
             break;
         }
         deciding.commit.read = place + 1;
-        match LogItem::unpack(&logged.bytes) {
-            Err(_) => deciding.commit.foreign.push(place),
-            Ok(LogItem::Event(event)) => {
-                // A user that is gone took its events along.
-                let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
-                let Some((user, is_changed)) = found else {
-                    continue;
-                };
-                user.profile.count(&event);
-                *is_changed = true;
-                deciding.event(&event, logged.accepted_at, user);
+        let (event, fires) = match LogItem::unpack(&logged.bytes) {
+            Err(_) => {
+                deciding.commit.foreign.push(place);
+                continue;
             }
+            Ok(LogItem::Event(event)) => (event, true),
+            Ok(LogItem::Imported(event)) => (event, false),
+        };
+        // A user that is gone took its events along.
+        let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
+        let Some((user, is_changed)) = found else {
+            continue;
+        };
+        user.profile.count(&event);
+        *is_changed = true;
+        if fires {
+            deciding.event(&event, logged.accepted_at, user);
         }
     }
     commit.counts = summed(deciding.counts);

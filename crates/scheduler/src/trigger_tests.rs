@@ -150,6 +150,17 @@ fn an_event_counts_before_triggers_look_at_it_and_events_of_a_user_apply_in_orde
 }
 
 #[test]
+fn an_imported_event_counts_and_fires_nothing() {
+    let bought = event("e", "buy", at(NOW), json!({}));
+    let imported = LoggedEvent { bytes: LogItem::Imported(bought.clone()).pack(), ..logged(1, &bought) };
+    let record = begun(campaign(&["buy"], "count(\"buy\") == 2"));
+    let events = vec![imported, logged(1, &bought)];
+    let commit = decided(vec![record], page(events, vec![user(1, json!({}))]));
+    assert_eq!((commit.read, commit.entries.len(), commit.refused.len()), (2, 1, 0));
+    assert_eq!(commit.users[0].profile.behaviour["buy"].count, 2);
+}
+
+#[test]
 fn one_trigger_of_several_suffices_and_the_first_false_one_is_told() {
     let triggers = ["buy where properties.total > 9", "buy where properties.gift == true", "other"];
     let record = begun(campaign(&triggers, "everyone"));

@@ -1,5 +1,7 @@
 //! Reading what was: sends, attempts, counters, refusals. The log is bounded, so a look through it is too.
 
+use std::ops::ControlFlow;
+
 use campanile_core::counter::Counter;
 use campanile_core::due_send::SendId;
 use campanile_core::log_row::LogRow;
@@ -16,59 +18,59 @@ const SHARD: Shard = Shard(0);
 
 impl Room<'_> {
     pub(crate) fn sends(&self, query: &SendsQuery) -> Done<SendsPage> {
-        let mut before = query.page.parse::<i64>().unwrap_or(i64::MAX);
         let mut page = SendsPage::default();
-        loop {
-            let rows = self.rows(
-                "SELECT seq, bytes FROM log WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
-                before,
-                SCAN,
-            )?;
-            let is_last = rows.len() < SCAN;
-            for (seq, row) in rows {
-                before = seq;
-                let Some(row) = row else { continue };
-                if query.since.is_some_and(|since| row.at < since) {
-                    return Ok(page);
-                }
-                if takes(query, &row) {
-                    page.rows.push(self.named(row)?);
-                }
-                if page.rows.len() >= query.limit {
-                    page.next = seq.to_string();
-                    return Ok(page);
-                }
+        let from = query.page.parse::<i64>().unwrap_or(i64::MAX);
+        self.back_from(from, |seq, row| {
+            if query.since.is_some_and(|since| row.at < since) {
+                return Ok(ControlFlow::Break(()));
             }
-            if is_last {
-                return Ok(page);
+            if takes(query, &row) {
+                page.rows.push(self.named(row)?);
             }
-        }
+            if page.rows.len() < query.limit {
+                return Ok(ControlFlow::Continue(()));
+            }
+            page.next = seq.to_string();
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(page)
     }
 
     pub(crate) fn send(&self, id: &SendId) -> Done<SendTrail> {
         let mut trail = SendTrail::default();
-        let mut before = i64::MAX;
-        loop {
-            let rows = self.rows(
-                "SELECT seq, bytes FROM log WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
-                before,
-                SCAN,
-            )?;
-            let is_last = rows.len() < SCAN;
-            for (seq, row) in rows {
-                before = seq;
-                if let Some(row) = row.filter(|row| row.is_of(id)) {
-                    trail.rows.push(self.named(row)?);
-                }
+        self.back_from(i64::MAX, |_, row| {
+            if row.is_of(id) {
+                trail.rows.push(self.named(row)?);
             }
-            if is_last {
-                break;
-            }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         let sql = "SELECT bytes FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
         let of = params![id.campaign.0, id.user.0 as i64, id.key as i64, id.action];
         trail.kept = self.one(sql, of, |row| row.get(0))?;
         Ok(trail)
+    }
+
+    /// Shows `see` the rows before `before`, newest first, until it has seen enough.
+    fn back_from(
+        &self,
+        mut before: i64,
+        mut see: impl FnMut(i64, LogRow) -> Done<ControlFlow<()>>,
+    ) -> Done<()> {
+        loop {
+            let sql = "SELECT seq, bytes FROM log WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+            let rows = self.rows(sql, before, SCAN)?;
+            let is_last = rows.len() < SCAN;
+            for (seq, row) in rows {
+                before = seq;
+                let Some(row) = row else { continue };
+                if see(seq, row)?.is_break() {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     pub(crate) fn sends_after(&self, after: &str, limit: usize) -> Done<SendsPage> {
