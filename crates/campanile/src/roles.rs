@@ -48,7 +48,8 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
         let grpc = bind(config.listen.grpc, "listen.grpc").await?;
         let console = bind(config.listen.console, "listen.console").await?;
         let intake = bind(config.listen.intake, "listen.intake").await?;
-        let (at_grpc, at_console, at_intake) = (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
+        let (at_grpc, at_console, at_intake) =
+            (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
         tracing::info!(grpc = %at_grpc, console = %at_console, intake = %at_intake, "listening");
         let deployment = Arc::new(Deployment {
             store: store.clone(),

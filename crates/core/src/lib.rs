@@ -52,28 +52,28 @@ pub mod recurring;
 pub mod wall_clock;
 
 pub mod encode;
+pub mod kept;
 pub mod network;
 pub mod secret;
 pub mod signature;
 mod template;
+#[cfg(test)]
+mod template_bomb_tests;
 mod template_call;
+#[cfg(test)]
+mod template_check;
 mod template_expression;
 mod template_filters;
+#[cfg(test)]
+mod template_missing_tests;
 mod template_names;
 #[cfg(test)]
 mod template_sample;
 mod template_scan;
 mod template_source;
 #[cfg(test)]
-mod template_bomb_tests;
-#[cfg(test)]
-mod template_check;
-#[cfg(test)]
-mod template_missing_tests;
-#[cfg(test)]
 mod template_tests;
 mod template_value;
-pub mod kept;
 pub mod webhook;
 mod webhook_body;
 mod webhook_check;
@@ -84,9 +84,9 @@ pub mod webhook_kept;
 mod webhook_sample;
 #[cfg(test)]
 mod webhook_tests;
+mod webhook_url;
 #[cfg(test)]
 mod webhook_url_tests;
-mod webhook_url;
 
 pub mod campaign;
 pub mod campaign_delivery;

@@ -289,7 +289,11 @@ pub trait Queue {
     /// Shows the shard a control word; an older epoch than the stored one changes nothing. Lets held lanes go, or holds them.
     fn set_control(&self, shard: Shard, campaign: CampaignNo, word: ControlWord) -> Answer<'_, ()>;
 
-    fn control<'a>(&'a self, shard: Shard, campaigns: &'a [CampaignNo]) -> Answer<'a, Vec<Option<ControlWord>>>;
+    fn control<'a>(
+        &'a self,
+        shard: Shard,
+        campaigns: &'a [CampaignNo],
+    ) -> Answer<'a, Vec<Option<ControlWord>>>;
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -357,12 +361,20 @@ pub struct Settlement {
 pub enum Settle {
     Delivered,
     /// `kept`: a packed rendered request with its attempts; stays with the failed send.
-    Failed { reason: Failure, kept: Vec<u8> },
+    Failed {
+        reason: Failure,
+        kept: Vec<u8>,
+    },
     Suppressed(Suppression),
     /// Into the wheel until `at`, class retry, one more attempt settled, with `kept`.
-    Retry { at: Timestamp, kept: Vec<u8> },
+    Retry {
+        at: Timestamp,
+        kept: Vec<u8>,
+    },
     /// Into the wheel until `at`, as it was claimed, unpinned if never attempted.
-    Hold { at: Timestamp },
+    Hold {
+        at: Timestamp,
+    },
     /// To the front of its lane, as it was claimed: the sender is stopping.
     Back,
 }

@@ -61,7 +61,8 @@ impl Profile {
 
     /// Applies `change`; refuses it whole if the user would outgrow its bounds.
     pub fn apply(&mut self, change: &UserChange) -> Result<(), String> {
-        let added = change.attributes.iter().filter(|(k, v)| !v.is_null() && !self.attributes.contains_key(*k));
+        let added =
+            change.attributes.iter().filter(|(k, v)| !v.is_null() && !self.attributes.contains_key(*k));
         if self.attributes.len() + added.count() > limits::USER_ATTRIBUTES_MAX {
             return Err(format!("a user has at most {} attributes", limits::USER_ATTRIBUTES_MAX));
         }
@@ -96,8 +97,10 @@ impl Profile {
             }
             None if known < limits::USER_EVENT_NAMES_MAX => {
                 let at = event.occurred_at;
-                self.behaviour
-                    .insert(event.name.clone(), Behaviour { count: 1, first_at: at, last_at: at, sum: value });
+                self.behaviour.insert(
+                    event.name.clone(),
+                    Behaviour { count: 1, first_at: at, last_at: at, sum: value },
+                );
             }
             None => {}
         }

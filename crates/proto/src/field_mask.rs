@@ -68,7 +68,11 @@ mod tests {
             title: title.to_owned(),
             tags: vec!["a".to_owned()],
             limits: Some(Limits { throttle: throttle.to_owned(), weight: 3, ..Default::default() }),
-            delivery: Some(Delivery { kind: Some(one_time), zone: "Europe/Berlin".to_owned(), ..Default::default() }),
+            delivery: Some(Delivery {
+                kind: Some(one_time),
+                zone: "Europe/Berlin".to_owned(),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }
@@ -86,10 +90,10 @@ mod tests {
         check(&["limits.throttle", "delivery.one_time.at"], campaign("old", "2/s", "2026-12-01T09:00"));
         check(&["delivery"], campaign("old", "1/s", "2026-12-01T09:00"));
         check(&["tags"], Campaign { tags: vec![], ..campaign("old", "1/s", "now") });
-        check(&["title", "webhook.url"], Campaign {
-            webhook: Some(Default::default()),
-            ..campaign("new", "1/s", "now")
-        });
+        check(
+            &["title", "webhook.url"],
+            Campaign { webhook: Some(Default::default()), ..campaign("new", "1/s", "now") },
+        );
     }
 
     #[test]

@@ -22,7 +22,11 @@ pub mod shards;
 mod sample;
 #[cfg(test)]
 mod unreliable_store;
+#[cfg(test)]
+mod world;
 
+#[cfg(test)]
+mod kill_tests;
 #[cfg(test)]
 mod manual_tests;
 #[cfg(test)]
