@@ -38,7 +38,7 @@ impl Expected {
 /// Everything that the example events, users and manual entries lead to.
 pub(crate) fn expected() -> Result<Vec<Expected>, String> {
     let users = lines("users.ndjson")?;
-    let user = |id: &str| users.iter().find(|line| line["userId"] == id).map(|line| profile(line));
+    let user = |id: &str| users.iter().find(|line| line["userId"] == id).map(profile);
     let mut all = Vec::new();
     for line in lines("events.ndjson")? {
         let (event, id) = (text(&line["event"]), text(&line["userId"]));
