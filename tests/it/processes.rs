@@ -1,5 +1,6 @@
 //! Processes and faces: clean stops, settings, generic clients, the command line's exit codes.
 
+use campanile_proto::v1::{StreamEventsRequest, WatchSendsRequest};
 use campanile_tests::binary::{Process, campanile, command};
 use campanile_tests::running::Running;
 use campanile_tests::running::event;
@@ -32,6 +33,23 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
     let stats = running.stats("slow").await;
     assert_eq!((stats.delivered, stats.pending), (1, 0), "it was settled before the end");
     assert_eq!(target.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_a_caller_keeps_open_does_not_hold_up_the_end() {
+    let mut running = Running::sqlite().await;
+    let (parts, streamed) = tokio::sync::mpsc::channel(1);
+    let request = tokio_stream::wrappers::ReceiverStream::new(streamed);
+    let events = vec![event("mary", "seen", "{}")];
+    parts.send(StreamEventsRequest { events, ..Default::default() }).await.expect("it is taken");
+    let mut answers = running.api.events.clone().stream_events(request).await.expect("a stream").into_inner();
+    assert_eq!(answers.message().await.expect("an answer").expect("one").accepted, 1);
+    let watched = running.api.sends.clone().watch_sends(WatchSendsRequest::default()).await.expect("a watch");
+    let process = running.processes.remove(0);
+    assert_eq!(process.terminate().await, Some(0));
+    let told = answers.message().await.expect_err("the stream is ended");
+    assert!(told.message().contains("stopping"), "{told:?}");
+    drop((parts, watched));
 }
 
 #[tokio::test(flavor = "multi_thread")]

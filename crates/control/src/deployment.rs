@@ -11,7 +11,7 @@ use campanile_core::ports::{Clock, Store, StoreError};
 use campanile_core::secret::Secrets;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 use crate::status;
 
@@ -66,5 +66,11 @@ impl Deployment {
             answer?;
         }
         Ok(())
+    }
+
+    /// The next part of a caller's stream. A server that is stopping waits for no more: the caller sends the rest elsewhere.
+    pub async fn next_part<T>(&self, parts: &mut Streaming<T>) -> Result<Option<T>, Status> {
+        let next = self.stopping.run_until_cancelled(parts.message()).await;
+        next.unwrap_or_else(|| Err(Status::unavailable("the server is stopping: send what was not answered again")))
     }
 }

@@ -55,7 +55,7 @@ impl EventService for Events {
         let answers = futures_util::stream::try_unfold(request.into_inner(), move |mut parts| {
             let deployment = deployment.clone();
             async move {
-                let Some(part) = parts.message().await? else { return Ok(None) };
+                let Some(part) = deployment.next_part(&mut parts).await? else { return Ok(None) };
                 let (users, events) = take(&deployment, &part.users, &part.events, "", Firing::Fires).await?;
                 Ok(Some((summary(&part, users, events), parts)))
             }

@@ -51,7 +51,7 @@ impl UserService for Users {
         let mut stream = request.into_inner();
         let mut answer = wire::ImportUsersResponse::default();
         let mut index = 0;
-        while let Some(part) = stream.message().await? {
+        while let Some(part) = self.deployment.next_part(&mut stream).await? {
             for user in upsert(&self.deployment, &part.users, "users", 0).await? {
                 if user.faults.is_empty() {
                     answer.imported += 1;
