@@ -37,6 +37,7 @@ mod commands;
 mod deliveries;
 mod http_intake;
 mod many_processes;
+mod preview;
 mod processes;
 mod readme;
 mod real_events;

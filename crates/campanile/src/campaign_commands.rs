@@ -9,6 +9,7 @@ use crate::connect::Api;
 use crate::enter;
 use crate::fail::Fail;
 use crate::output::{Output, confirm};
+use crate::preview;
 use crate::words;
 
 /// Campaigns of one page.
@@ -25,6 +26,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::Resume { id, drop_held } => resume(api, id, drop_held, output).await,
         CampaignCommand::End(args) => end(api, args, output).await,
         CampaignCommand::Enter(args) => enter::run(api, args, output).await,
+        CampaignCommand::Preview(args) => preview::run(api, args, output).await,
         CampaignCommand::Stats { id } => stats(api, id, output).await,
     }
 }

@@ -24,6 +24,7 @@ mod campaign_commands;
 mod campaign_files;
 mod difference;
 mod enter;
+mod preview;
 
 mod import;
 mod import_csv;

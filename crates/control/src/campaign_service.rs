@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::campaign_life;
 use crate::deployment::Deployment;
 use crate::enter_users;
+use crate::preview;
 use crate::read_campaign::read_campaign;
 use crate::read_items::check_client_id;
 use crate::status;
@@ -243,6 +244,13 @@ impl CampaignService for Campaigns {
         let request = request.into_inner();
         check_request_id(&request.request_id)?;
         enter_users::enter(&self.deployment, request).await.map(Response::new)
+    }
+
+    async fn preview_send(
+        &self,
+        request: Request<wire::PreviewSendRequest>,
+    ) -> Result<Response<wire::PreviewSendResponse>, Status> {
+        preview::preview(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_campaign_stats(

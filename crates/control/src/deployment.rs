@@ -71,6 +71,8 @@ impl Deployment {
     /// The next part of a caller's stream. A server that is stopping waits for no more: the caller sends the rest elsewhere.
     pub async fn next_part<T>(&self, parts: &mut Streaming<T>) -> Result<Option<T>, Status> {
         let next = self.stopping.run_until_cancelled(parts.message()).await;
-        next.unwrap_or_else(|| Err(Status::unavailable("the server is stopping: send what was not answered again")))
+        next.unwrap_or_else(|| {
+            Err(Status::unavailable("the server is stopping: send what was not answered again"))
+        })
     }
 }

@@ -17,6 +17,7 @@ pub mod deployment;
 pub mod campaign_life;
 pub mod enter_users;
 pub mod intake;
+pub mod preview;
 
 pub mod read_campaign;
 pub mod read_items;

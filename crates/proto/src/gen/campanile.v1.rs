@@ -1333,2074 +1333,6 @@ impl ::prost::Name for BadItem {
         "/campanile.v1.BadItem".into()
     }
 }
-/// Why a user was not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum RefusalReason {
-    /// Not refused.
-    Unspecified = 0,
-    /// The user is not in the audience.
-    NotInAudience = 1,
-    /// The trigger's condition was false.
-    ConditionFalse = 2,
-    /// The user has entered as often as entry_limits allows.
-    EntryLimit = 3,
-    /// An entry of the user is pending and if_pending says ignore.
-    Pending = 4,
-    /// The campaign is paused.
-    Paused = 5,
-    /// The campaign or its window has not begun.
-    BeforeStart = 6,
-    /// The campaign or its window is over.
-    AfterEnd = 7,
-    /// An event of the same event_id was taken before.
-    EventRepeated = 8,
-    /// The event happened too long ago to fire anything.
-    EventTooOld = 9,
-    /// There is no user of this id.
-    UnknownUser = 10,
-    /// A value that requires_values names was not given.
-    MissingValues = 11,
-}
-impl RefusalReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "REFUSAL_REASON_UNSPECIFIED",
-            Self::NotInAudience => "REFUSAL_REASON_NOT_IN_AUDIENCE",
-            Self::ConditionFalse => "REFUSAL_REASON_CONDITION_FALSE",
-            Self::EntryLimit => "REFUSAL_REASON_ENTRY_LIMIT",
-            Self::Pending => "REFUSAL_REASON_PENDING",
-            Self::Paused => "REFUSAL_REASON_PAUSED",
-            Self::BeforeStart => "REFUSAL_REASON_BEFORE_START",
-            Self::AfterEnd => "REFUSAL_REASON_AFTER_END",
-            Self::EventRepeated => "REFUSAL_REASON_EVENT_REPEATED",
-            Self::EventTooOld => "REFUSAL_REASON_EVENT_TOO_OLD",
-            Self::UnknownUser => "REFUSAL_REASON_UNKNOWN_USER",
-            Self::MissingValues => "REFUSAL_REASON_MISSING_VALUES",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "REFUSAL_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "REFUSAL_REASON_NOT_IN_AUDIENCE" => Some(Self::NotInAudience),
-            "REFUSAL_REASON_CONDITION_FALSE" => Some(Self::ConditionFalse),
-            "REFUSAL_REASON_ENTRY_LIMIT" => Some(Self::EntryLimit),
-            "REFUSAL_REASON_PENDING" => Some(Self::Pending),
-            "REFUSAL_REASON_PAUSED" => Some(Self::Paused),
-            "REFUSAL_REASON_BEFORE_START" => Some(Self::BeforeStart),
-            "REFUSAL_REASON_AFTER_END" => Some(Self::AfterEnd),
-            "REFUSAL_REASON_EVENT_REPEATED" => Some(Self::EventRepeated),
-            "REFUSAL_REASON_EVENT_TOO_OLD" => Some(Self::EventTooOld),
-            "REFUSAL_REASON_UNKNOWN_USER" => Some(Self::UnknownUser),
-            "REFUSAL_REASON_MISSING_VALUES" => Some(Self::MissingValues),
-            _ => None,
-        }
-    }
-}
-/// Why a send was deliberately not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum SuppressionReason {
-    /// Not suppressed.
-    Unspecified = 0,
-    /// The user was no longer in the audience.
-    AudienceLeft = 1,
-    /// The user belongs to the holdback.
-    Holdback = 2,
-    /// The user is in the deployment's never_send segment.
-    OptedOut = 3,
-    /// A delivery cap was reached.
-    Capped = 4,
-    /// The last send to the user was too recent.
-    MinGap = 5,
-    /// It fell into quiet hours that drop.
-    QuietHoursDrop = 6,
-    /// Its time was already past when it was planned.
-    Late = 7,
-    /// It was not delivered within its expiry.
-    Expired = 8,
-    /// The user did an event of cancel_on.
-    CancelledByEvent = 9,
-    /// The user did an event of exit_on.
-    Exited = 10,
-    /// A newer trigger took its place.
-    Superseded = 11,
-    /// Somebody cancelled it, or dropped what was held.
-    Cancelled = 12,
-    /// A template printed a missing or null value.
-    TemplateMissingValue = 13,
-    /// A template called abort.
-    TemplateAbort = 14,
-    /// A template failed in another way.
-    TemplateError = 15,
-    /// What was rendered is no valid request: not JSON, too large, against its schema, a line break in a header.
-    BodyInvalid = 16,
-    /// The user has no time zone and fallback_zone is none.
-    NoTimeZone = 17,
-    /// The network guard forbids the target.
-    TargetForbidden = 18,
-    /// The campaign or its window had ended.
-    CampaignEnded = 19,
-    /// The user was deleted.
-    UserDeleted = 20,
-    /// Campaigns triggered one another more than 16 times.
-    Loop = 21,
-}
-impl SuppressionReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "SUPPRESSION_REASON_UNSPECIFIED",
-            Self::AudienceLeft => "SUPPRESSION_REASON_AUDIENCE_LEFT",
-            Self::Holdback => "SUPPRESSION_REASON_HOLDBACK",
-            Self::OptedOut => "SUPPRESSION_REASON_OPTED_OUT",
-            Self::Capped => "SUPPRESSION_REASON_CAPPED",
-            Self::MinGap => "SUPPRESSION_REASON_MIN_GAP",
-            Self::QuietHoursDrop => "SUPPRESSION_REASON_QUIET_HOURS_DROP",
-            Self::Late => "SUPPRESSION_REASON_LATE",
-            Self::Expired => "SUPPRESSION_REASON_EXPIRED",
-            Self::CancelledByEvent => "SUPPRESSION_REASON_CANCELLED_BY_EVENT",
-            Self::Exited => "SUPPRESSION_REASON_EXITED",
-            Self::Superseded => "SUPPRESSION_REASON_SUPERSEDED",
-            Self::Cancelled => "SUPPRESSION_REASON_CANCELLED",
-            Self::TemplateMissingValue => "SUPPRESSION_REASON_TEMPLATE_MISSING_VALUE",
-            Self::TemplateAbort => "SUPPRESSION_REASON_TEMPLATE_ABORT",
-            Self::TemplateError => "SUPPRESSION_REASON_TEMPLATE_ERROR",
-            Self::BodyInvalid => "SUPPRESSION_REASON_BODY_INVALID",
-            Self::NoTimeZone => "SUPPRESSION_REASON_NO_TIME_ZONE",
-            Self::TargetForbidden => "SUPPRESSION_REASON_TARGET_FORBIDDEN",
-            Self::CampaignEnded => "SUPPRESSION_REASON_CAMPAIGN_ENDED",
-            Self::UserDeleted => "SUPPRESSION_REASON_USER_DELETED",
-            Self::Loop => "SUPPRESSION_REASON_LOOP",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "SUPPRESSION_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "SUPPRESSION_REASON_AUDIENCE_LEFT" => Some(Self::AudienceLeft),
-            "SUPPRESSION_REASON_HOLDBACK" => Some(Self::Holdback),
-            "SUPPRESSION_REASON_OPTED_OUT" => Some(Self::OptedOut),
-            "SUPPRESSION_REASON_CAPPED" => Some(Self::Capped),
-            "SUPPRESSION_REASON_MIN_GAP" => Some(Self::MinGap),
-            "SUPPRESSION_REASON_QUIET_HOURS_DROP" => Some(Self::QuietHoursDrop),
-            "SUPPRESSION_REASON_LATE" => Some(Self::Late),
-            "SUPPRESSION_REASON_EXPIRED" => Some(Self::Expired),
-            "SUPPRESSION_REASON_CANCELLED_BY_EVENT" => Some(Self::CancelledByEvent),
-            "SUPPRESSION_REASON_EXITED" => Some(Self::Exited),
-            "SUPPRESSION_REASON_SUPERSEDED" => Some(Self::Superseded),
-            "SUPPRESSION_REASON_CANCELLED" => Some(Self::Cancelled),
-            "SUPPRESSION_REASON_TEMPLATE_MISSING_VALUE" => {
-                Some(Self::TemplateMissingValue)
-            }
-            "SUPPRESSION_REASON_TEMPLATE_ABORT" => Some(Self::TemplateAbort),
-            "SUPPRESSION_REASON_TEMPLATE_ERROR" => Some(Self::TemplateError),
-            "SUPPRESSION_REASON_BODY_INVALID" => Some(Self::BodyInvalid),
-            "SUPPRESSION_REASON_NO_TIME_ZONE" => Some(Self::NoTimeZone),
-            "SUPPRESSION_REASON_TARGET_FORBIDDEN" => Some(Self::TargetForbidden),
-            "SUPPRESSION_REASON_CAMPAIGN_ENDED" => Some(Self::CampaignEnded),
-            "SUPPRESSION_REASON_USER_DELETED" => Some(Self::UserDeleted),
-            "SUPPRESSION_REASON_LOOP" => Some(Self::Loop),
-            _ => None,
-        }
-    }
-}
-/// Asks to store a new draft.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CreateCampaignRequest {
-    /// The campaign; its output-only fields are not looked at. Required.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "2")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for CreateCampaignRequest {
-    const NAME: &'static str = "CreateCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.CreateCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.CreateCampaignRequest".into()
-    }
-}
-/// The stored draft.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CreateCampaignResponse {
-    /// The campaign as stored.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// What is allowed but looks like a mistake.
-    #[prost(message, repeated, tag = "2")]
-    pub warnings: ::prost::alloc::vec::Vec<Finding>,
-}
-impl ::prost::Name for CreateCampaignResponse {
-    const NAME: &'static str = "CreateCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.CreateCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.CreateCampaignResponse".into()
-    }
-}
-/// Asks for one campaign.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetCampaignRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for GetCampaignRequest {
-    const NAME: &'static str = "GetCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.GetCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.GetCampaignRequest".into()
-    }
-}
-/// One campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct GetCampaignResponse {
-    /// The campaign in its newest revision.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-}
-impl ::prost::Name for GetCampaignResponse {
-    const NAME: &'static str = "GetCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.GetCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.GetCampaignResponse".into()
-    }
-}
-/// Asks for a page of campaigns.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListCampaignsRequest {
-    /// Only campaigns in one of these states; empty means all.
-    #[prost(enumeration = "CampaignState", repeated, tag = "1")]
-    pub states: ::prost::alloc::vec::Vec<i32>,
-    /// Only campaigns with all of these tags.
-    #[prost(string, repeated, tag = "2")]
-    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many at most; 0 means 50, more than 1,000 means 1,000.
-    #[prost(int32, tag = "3")]
-    pub page_size: i32,
-    /// The next_page_token of the page before, with the same filter; empty for the first page.
-    #[prost(string, tag = "4")]
-    pub page_token: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ListCampaignsRequest {
-    const NAME: &'static str = "ListCampaignsRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ListCampaignsRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ListCampaignsRequest".into()
-    }
-}
-/// A page of campaigns by ascending id.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListCampaignsResponse {
-    /// The campaigns.
-    #[prost(message, repeated, tag = "1")]
-    pub campaigns: ::prost::alloc::vec::Vec<Campaign>,
-    /// Asks for the page after this one; empty on the last.
-    #[prost(string, tag = "2")]
-    pub next_page_token: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ListCampaignsResponse {
-    const NAME: &'static str = "ListCampaignsResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ListCampaignsResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ListCampaignsResponse".into()
-    }
-}
-/// Asks to change a campaign's definition.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateCampaignRequest {
-    /// The campaign: its id, and the fields to change. Required.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// Top-level and nested fields to take from campaign, such as title or limits.throttle; a masked field that campaign
-    /// leaves out is cleared. Left out means the whole definition is replaced.
-    #[prost(message, optional, tag = "2")]
-    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
-    /// The revision the change was made from; ABORTED when it is no longer the newest. 0 means whichever it is.
-    #[prost(uint32, tag = "3")]
-    pub expected_revision: u32,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "4")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for UpdateCampaignRequest {
-    const NAME: &'static str = "UpdateCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.UpdateCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.UpdateCampaignRequest".into()
-    }
-}
-/// The changed campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateCampaignResponse {
-    /// The campaign as stored. Its revision is unchanged when nothing was different.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// What is allowed but looks like a mistake.
-    #[prost(message, repeated, tag = "2")]
-    pub warnings: ::prost::alloc::vec::Vec<Finding>,
-}
-impl ::prost::Name for UpdateCampaignResponse {
-    const NAME: &'static str = "UpdateCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.UpdateCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.UpdateCampaignResponse".into()
-    }
-}
-/// Asks to check a campaign without storing it.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ValidateCampaignRequest {
-    /// The campaign. Required.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-}
-impl ::prost::Name for ValidateCampaignRequest {
-    const NAME: &'static str = "ValidateCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ValidateCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ValidateCampaignRequest".into()
-    }
-}
-/// What the check found.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ValidateCampaignResponse {
-    /// Every fault; empty when the campaign could be stored and activated.
-    #[prost(message, repeated, tag = "1")]
-    pub violations: ::prost::alloc::vec::Vec<Finding>,
-    /// What is allowed but looks like a mistake.
-    #[prost(message, repeated, tag = "2")]
-    pub warnings: ::prost::alloc::vec::Vec<Finding>,
-    /// Every expression that could be parsed, in the order of the fields.
-    #[prost(message, repeated, tag = "3")]
-    pub expressions: ::prost::alloc::vec::Vec<ParsedExpression>,
-}
-impl ::prost::Name for ValidateCampaignResponse {
-    const NAME: &'static str = "ValidateCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ValidateCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ValidateCampaignResponse".into()
-    }
-}
-/// An expression as it was understood.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ParsedExpression {
-    /// The path of its field, such as audience.where.
-    #[prost(string, tag = "1")]
-    pub field: ::prost::alloc::string::String,
-    /// Its tree as text, fully bracketed.
-    #[prost(string, tag = "2")]
-    pub text: ::prost::alloc::string::String,
-    /// Its typed tree as JSON text.
-    #[prost(string, tag = "3")]
-    pub tree: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ParsedExpression {
-    const NAME: &'static str = "ParsedExpression";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ParsedExpression".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ParsedExpression".into()
-    }
-}
-/// Asks to start a draft.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ActivateCampaignRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// The revision that was looked at; ABORTED when it is no longer the newest. 0 means whichever it is.
-    #[prost(uint32, tag = "2")]
-    pub expected_revision: u32,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "3")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ActivateCampaignRequest {
-    const NAME: &'static str = "ActivateCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ActivateCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ActivateCampaignRequest".into()
-    }
-}
-/// The started campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ActivateCampaignResponse {
-    /// The campaign, scheduled or active.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// What is allowed but looks like a mistake.
-    #[prost(message, repeated, tag = "2")]
-    pub warnings: ::prost::alloc::vec::Vec<Finding>,
-}
-impl ::prost::Name for ActivateCampaignResponse {
-    const NAME: &'static str = "ActivateCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ActivateCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ActivateCampaignResponse".into()
-    }
-}
-/// Asks to hold a campaign.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PauseCampaignRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// True: triggers and occurrences go on making entries, which are held like the rest, instead of being refused.
-    #[prost(bool, tag = "2")]
-    pub keep_entering: bool,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "3")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for PauseCampaignRequest {
-    const NAME: &'static str = "PauseCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.PauseCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.PauseCampaignRequest".into()
-    }
-}
-/// The paused campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PauseCampaignResponse {
-    /// The campaign, paused.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// How many unsent sends are held now.
-    #[prost(int64, tag = "2")]
-    pub held: i64,
-}
-impl ::prost::Name for PauseCampaignResponse {
-    const NAME: &'static str = "PauseCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.PauseCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.PauseCampaignResponse".into()
-    }
-}
-/// Asks to let a paused campaign go on.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ResumeCampaignRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// What becomes of the held sends.
-    #[prost(enumeration = "ResumeMode", tag = "2")]
-    pub mode: i32,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "3")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ResumeCampaignRequest {
-    const NAME: &'static str = "ResumeCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ResumeCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ResumeCampaignRequest".into()
-    }
-}
-/// The resumed campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ResumeCampaignResponse {
-    /// The campaign, active again.
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// How many sends were held.
-    #[prost(int64, tag = "2")]
-    pub held: i64,
-    /// How many of them are past their expiry and will not be sent.
-    #[prost(int64, tag = "3")]
-    pub expired: i64,
-}
-impl ::prost::Name for ResumeCampaignResponse {
-    const NAME: &'static str = "ResumeCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ResumeCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ResumeCampaignResponse".into()
-    }
-}
-/// Asks to end a campaign for good.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EndCampaignRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// What becomes of users inside. Required.
-    #[prost(enumeration = "EndMode", tag = "2")]
-    pub mode: i32,
-    /// True: nothing is changed, the answer says what would be.
-    #[prost(bool, tag = "3")]
-    pub validate_only: bool,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "4")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for EndCampaignRequest {
-    const NAME: &'static str = "EndCampaignRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EndCampaignRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EndCampaignRequest".into()
-    }
-}
-/// The ended campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct EndCampaignResponse {
-    /// The campaign, ended (or as it is, when validate_only).
-    #[prost(message, optional, tag = "1")]
-    pub campaign: ::core::option::Option<Campaign>,
-    /// How many pending sends will not be sent.
-    #[prost(int64, tag = "2")]
-    pub stopped: i64,
-    /// How many pending sends will still be sent.
-    #[prost(int64, tag = "3")]
-    pub finishing: i64,
-}
-impl ::prost::Name for EndCampaignResponse {
-    const NAME: &'static str = "EndCampaignResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EndCampaignResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EndCampaignResponse".into()
-    }
-}
-/// Asks to make users enter.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct EnterUsersRequest {
-    /// The campaign's id; its delivery is manual and it is active. Required.
-    #[prost(string, tag = "1")]
-    pub campaign_id: ::prost::alloc::string::String,
-    /// The users, 1 to 10,000, each once.
-    #[prost(message, repeated, tag = "2")]
-    pub users: ::prost::alloc::vec::Vec<UserToEnter>,
-    /// What not to look at for these entries.
-    #[prost(enumeration = "EnterSkip", repeated, tag = "3")]
-    pub skip: ::prost::alloc::vec::Vec<i32>,
-    /// True: a user that does not exist is created, without attributes, instead of being refused (unknown_user).
-    #[prost(bool, tag = "4")]
-    pub create_missing: bool,
-    /// Makes the call safe to repeat: the same id within 24 h makes no second entry and gives the first answer again. At
-    /// most 128 bytes.
-    #[prost(string, tag = "5")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for EnterUsersRequest {
-    const NAME: &'static str = "EnterUsersRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EnterUsersRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EnterUsersRequest".into()
-    }
-}
-/// A user to enter.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UserToEnter {
-    /// The user's id; 1-400 bytes. Required.
-    #[prost(string, tag = "1")]
-    pub user_id: ::prost::alloc::string::String,
-    /// A JSON object of values for the templates (values.x), at most 64 KiB; they shadow attributes of the same name.
-    /// Empty: none.
-    #[prost(string, tag = "2")]
-    pub values: ::prost::alloc::string::String,
-}
-impl ::prost::Name for UserToEnter {
-    const NAME: &'static str = "UserToEnter";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.UserToEnter".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.UserToEnter".into()
-    }
-}
-/// What became of each user.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct EnterUsersResponse {
-    /// One for each user, in the order of the request.
-    #[prost(message, repeated, tag = "1")]
-    pub users: ::prost::alloc::vec::Vec<EnteredUser>,
-    /// How many of them entered.
-    #[prost(int64, tag = "2")]
-    pub entered: i64,
-    /// How many were refused.
-    #[prost(int64, tag = "3")]
-    pub refused: i64,
-}
-impl ::prost::Name for EnterUsersResponse {
-    const NAME: &'static str = "EnterUsersResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EnterUsersResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EnterUsersResponse".into()
-    }
-}
-/// What became of one user who was to enter.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EnteredUser {
-    /// The user's id.
-    #[prost(string, tag = "1")]
-    pub user_id: ::prost::alloc::string::String,
-    /// The sends the entry owes so far; empty when refused.
-    #[prost(string, repeated, tag = "2")]
-    pub send_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Why the user did not enter; unspecified when the user did.
-    #[prost(enumeration = "RefusalReason", tag = "3")]
-    pub refusal: i32,
-    /// More about the refusal, such as the condition that was false or the values that are missing.
-    #[prost(string, tag = "4")]
-    pub detail: ::prost::alloc::string::String,
-}
-impl ::prost::Name for EnteredUser {
-    const NAME: &'static str = "EnteredUser";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EnteredUser".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EnteredUser".into()
-    }
-}
-/// Asks for the counters of a campaign.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetCampaignStatsRequest {
-    /// The campaign's id. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for GetCampaignStatsRequest {
-    const NAME: &'static str = "GetCampaignStatsRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.GetCampaignStatsRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.GetCampaignStatsRequest".into()
-    }
-}
-/// The counters of a campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct GetCampaignStatsResponse {
-    /// The counters.
-    #[prost(message, optional, tag = "1")]
-    pub stats: ::core::option::Option<CampaignStats>,
-}
-impl ::prost::Name for GetCampaignStatsResponse {
-    const NAME: &'static str = "GetCampaignStatsResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.GetCampaignStatsResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.GetCampaignStatsResponse".into()
-    }
-}
-/// Counters of a campaign since it was created. At every moment planned = pending + delivered + failed + suppressed.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CampaignStats {
-    /// The campaign's id.
-    #[prost(string, tag = "1")]
-    pub campaign_id: ::prost::alloc::string::String,
-    /// How often a user was considered: by a trigger, an occurrence or a call of EnterUsers. Entered or refused.
-    #[prost(int64, tag = "2")]
-    pub triggered: i64,
-    /// Users not let in, by reason; reasons without any are left out.
-    #[prost(message, repeated, tag = "3")]
-    pub refused: ::prost::alloc::vec::Vec<RefusalCount>,
-    /// Entries made.
-    #[prost(int64, tag = "4")]
-    pub entered: i64,
-    /// Entries that are over; the others are open.
-    #[prost(int64, tag = "5")]
-    pub finished: i64,
-    /// Sends planned.
-    #[prost(int64, tag = "6")]
-    pub planned: i64,
-    /// Sends not settled yet.
-    #[prost(int64, tag = "7")]
-    pub pending: i64,
-    /// Sends delivered.
-    #[prost(int64, tag = "8")]
-    pub delivered: i64,
-    /// Sends that failed for good.
-    #[prost(int64, tag = "9")]
-    pub failed: i64,
-    /// Sends deliberately not sent, by reason; reasons without any are left out.
-    #[prost(message, repeated, tag = "10")]
-    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
-    /// Requests made.
-    #[prost(int64, tag = "11")]
-    pub attempts: i64,
-    /// Requests made again after one that did not succeed.
-    #[prost(int64, tag = "12")]
-    pub retries: i64,
-    /// The same counters of sends, action by action.
-    #[prost(message, repeated, tag = "13")]
-    pub actions: ::prost::alloc::vec::Vec<ActionStats>,
-}
-impl ::prost::Name for CampaignStats {
-    const NAME: &'static str = "CampaignStats";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.CampaignStats".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.CampaignStats".into()
-    }
-}
-/// Counters of one action of a campaign.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ActionStats {
-    /// The action's name; of a single-message campaign "webhook".
-    #[prost(string, tag = "1")]
-    pub action: ::prost::alloc::string::String,
-    /// Sends planned.
-    #[prost(int64, tag = "2")]
-    pub planned: i64,
-    /// Sends not settled yet.
-    #[prost(int64, tag = "3")]
-    pub pending: i64,
-    /// Sends delivered.
-    #[prost(int64, tag = "4")]
-    pub delivered: i64,
-    /// Sends that failed for good.
-    #[prost(int64, tag = "5")]
-    pub failed: i64,
-    /// Sends deliberately not sent, by reason; reasons without any are left out.
-    #[prost(message, repeated, tag = "6")]
-    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
-    /// Requests made.
-    #[prost(int64, tag = "7")]
-    pub attempts: i64,
-    /// Requests made again after one that did not succeed.
-    #[prost(int64, tag = "8")]
-    pub retries: i64,
-}
-impl ::prost::Name for ActionStats {
-    const NAME: &'static str = "ActionStats";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ActionStats".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ActionStats".into()
-    }
-}
-/// How many users were refused for one reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RefusalCount {
-    /// The reason.
-    #[prost(enumeration = "RefusalReason", tag = "1")]
-    pub reason: i32,
-    /// How many.
-    #[prost(int64, tag = "2")]
-    pub count: i64,
-}
-impl ::prost::Name for RefusalCount {
-    const NAME: &'static str = "RefusalCount";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.RefusalCount".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.RefusalCount".into()
-    }
-}
-/// How many sends were suppressed for one reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SuppressionCount {
-    /// The reason.
-    #[prost(enumeration = "SuppressionReason", tag = "1")]
-    pub reason: i32,
-    /// How many.
-    #[prost(int64, tag = "2")]
-    pub count: i64,
-}
-impl ::prost::Name for SuppressionCount {
-    const NAME: &'static str = "SuppressionCount";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.SuppressionCount".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.SuppressionCount".into()
-    }
-}
-/// What becomes of the sends that were held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ResumeMode {
-    /// The default: RESUME_MODE_SEND_HELD.
-    Unspecified = 0,
-    /// They are sent; those past their expiry are suppressed (expired).
-    SendHeld = 1,
-    /// They are suppressed (cancelled).
-    DropHeld = 2,
-}
-impl ResumeMode {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RESUME_MODE_UNSPECIFIED",
-            Self::SendHeld => "RESUME_MODE_SEND_HELD",
-            Self::DropHeld => "RESUME_MODE_DROP_HELD",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RESUME_MODE_UNSPECIFIED" => Some(Self::Unspecified),
-            "RESUME_MODE_SEND_HELD" => Some(Self::SendHeld),
-            "RESUME_MODE_DROP_HELD" => Some(Self::DropHeld),
-            _ => None,
-        }
-    }
-}
-/// What becomes of the users inside a campaign that is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum EndMode {
-    /// Refused: one of the others must be chosen.
-    Unspecified = 0,
-    /// Nothing more is sent; pending sends are suppressed (campaign_ended).
-    StopNow = 1,
-    /// Nobody enters any more; users inside get their remaining actions.
-    FinishEntered = 2,
-}
-impl EndMode {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "END_MODE_UNSPECIFIED",
-            Self::StopNow => "END_MODE_STOP_NOW",
-            Self::FinishEntered => "END_MODE_FINISH_ENTERED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "END_MODE_UNSPECIFIED" => Some(Self::Unspecified),
-            "END_MODE_STOP_NOW" => Some(Self::StopNow),
-            "END_MODE_FINISH_ENTERED" => Some(Self::FinishEntered),
-            _ => None,
-        }
-    }
-}
-/// What is not looked at for an entry by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum EnterSkip {
-    /// Refused.
-    Unspecified = 0,
-    /// The campaign's audience.
-    Audience = 1,
-    /// Delivery caps and minimum gap.
-    Caps = 2,
-    /// Quiet hours.
-    QuietHours = 3,
-}
-impl EnterSkip {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "ENTER_SKIP_UNSPECIFIED",
-            Self::Audience => "ENTER_SKIP_AUDIENCE",
-            Self::Caps => "ENTER_SKIP_CAPS",
-            Self::QuietHours => "ENTER_SKIP_QUIET_HOURS",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "ENTER_SKIP_UNSPECIFIED" => Some(Self::Unspecified),
-            "ENTER_SKIP_AUDIENCE" => Some(Self::Audience),
-            "ENTER_SKIP_CAPS" => Some(Self::Caps),
-            "ENTER_SKIP_QUIET_HOURS" => Some(Self::QuietHours),
-            _ => None,
-        }
-    }
-}
-/// Generated client implementations.
-pub mod campaign_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// Campaigns and their lives. A refused request is INVALID_ARGUMENT with google.rpc.BadRequest naming every wrong
-    /// field at once; an unknown campaign is NOT_FOUND; a verb the state does not allow is FAILED_PRECONDITION.
-    #[derive(Debug, Clone)]
-    pub struct CampaignServiceClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl CampaignServiceClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
-    impl<T> CampaignServiceClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> CampaignServiceClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            CampaignServiceClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Stores a new draft at revision 1. ALREADY_EXISTS when the id was ever used.
-        pub async fn create_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CreateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/CreateCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "CreateCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Reads one campaign in its newest revision.
-        pub async fn get_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GetCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/GetCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.CampaignService", "GetCampaign"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Lists campaigns by id.
-        pub async fn list_campaigns(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListCampaignsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCampaignsResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/ListCampaigns",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "ListCampaigns"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Changes the definition and makes a new revision of it. ABORTED when expected_revision is not the newest.
-        pub async fn update_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::UpdateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/UpdateCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "UpdateCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Checks a campaign without storing it; an answer with violations is no error.
-        pub async fn validate_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ValidateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/ValidateCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "ValidateCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Moves a draft to active, or to scheduled while its start lies ahead. Changes nothing when already there.
-        pub async fn activate_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ActivateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ActivateCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/ActivateCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "ActivateCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Holds every unsent send and lets nobody enter.
-        pub async fn pause_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::PauseCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PauseCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/PauseCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "PauseCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Lets a paused campaign go on.
-        pub async fn resume_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ResumeCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ResumeCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/ResumeCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "ResumeCampaign"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Ends a campaign for good.
-        pub async fn end_campaign(
-            &mut self,
-            request: impl tonic::IntoRequest<super::EndCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::EndCampaignResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/EndCampaign",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.CampaignService", "EndCampaign"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Makes users enter by hand. Answers user by user.
-        pub async fn enter_users(
-            &mut self,
-            request: impl tonic::IntoRequest<super::EnterUsersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::EnterUsersResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/EnterUsers",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.CampaignService", "EnterUsers"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Reads the counters of a campaign since it was created.
-        pub async fn get_campaign_stats(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GetCampaignStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetCampaignStatsResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.CampaignService/GetCampaignStats",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("campanile.v1.CampaignService", "GetCampaignStats"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-pub mod campaign_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with CampaignServiceServer.
-    #[async_trait]
-    pub trait CampaignService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores a new draft at revision 1. ALREADY_EXISTS when the id was ever used.
-        async fn create_campaign(
-            &self,
-            request: tonic::Request<super::CreateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Reads one campaign in its newest revision.
-        async fn get_campaign(
-            &self,
-            request: tonic::Request<super::GetCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Lists campaigns by id.
-        async fn list_campaigns(
-            &self,
-            request: tonic::Request<super::ListCampaignsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCampaignsResponse>,
-            tonic::Status,
-        >;
-        /// Changes the definition and makes a new revision of it. ABORTED when expected_revision is not the newest.
-        async fn update_campaign(
-            &self,
-            request: tonic::Request<super::UpdateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Checks a campaign without storing it; an answer with violations is no error.
-        async fn validate_campaign(
-            &self,
-            request: tonic::Request<super::ValidateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ValidateCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Moves a draft to active, or to scheduled while its start lies ahead. Changes nothing when already there.
-        async fn activate_campaign(
-            &self,
-            request: tonic::Request<super::ActivateCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ActivateCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Holds every unsent send and lets nobody enter.
-        async fn pause_campaign(
-            &self,
-            request: tonic::Request<super::PauseCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PauseCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Lets a paused campaign go on.
-        async fn resume_campaign(
-            &self,
-            request: tonic::Request<super::ResumeCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ResumeCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Ends a campaign for good.
-        async fn end_campaign(
-            &self,
-            request: tonic::Request<super::EndCampaignRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::EndCampaignResponse>,
-            tonic::Status,
-        >;
-        /// Makes users enter by hand. Answers user by user.
-        async fn enter_users(
-            &self,
-            request: tonic::Request<super::EnterUsersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::EnterUsersResponse>,
-            tonic::Status,
-        >;
-        /// Reads the counters of a campaign since it was created.
-        async fn get_campaign_stats(
-            &self,
-            request: tonic::Request<super::GetCampaignStatsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetCampaignStatsResponse>,
-            tonic::Status,
-        >;
-    }
-    /// Campaigns and their lives. A refused request is INVALID_ARGUMENT with google.rpc.BadRequest naming every wrong
-    /// field at once; an unknown campaign is NOT_FOUND; a verb the state does not allow is FAILED_PRECONDITION.
-    #[derive(Debug)]
-    pub struct CampaignServiceServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> CampaignServiceServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for CampaignServiceServer<T>
-    where
-        T: CampaignService,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/campanile.v1.CampaignService/CreateCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct CreateCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::CreateCampaignRequest>
-                    for CreateCampaignSvc<T> {
-                        type Response = super::CreateCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::create_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = CreateCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/GetCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct GetCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::GetCampaignRequest>
-                    for GetCampaignSvc<T> {
-                        type Response = super::GetCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::get_campaign(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GetCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/ListCampaigns" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListCampaignsSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::ListCampaignsRequest>
-                    for ListCampaignsSvc<T> {
-                        type Response = super::ListCampaignsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListCampaignsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::list_campaigns(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListCampaignsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/UpdateCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct UpdateCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::UpdateCampaignRequest>
-                    for UpdateCampaignSvc<T> {
-                        type Response = super::UpdateCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::update_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = UpdateCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/ValidateCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct ValidateCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::ValidateCampaignRequest>
-                    for ValidateCampaignSvc<T> {
-                        type Response = super::ValidateCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ValidateCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::validate_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ValidateCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/ActivateCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct ActivateCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::ActivateCampaignRequest>
-                    for ActivateCampaignSvc<T> {
-                        type Response = super::ActivateCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ActivateCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::activate_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ActivateCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/PauseCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct PauseCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::PauseCampaignRequest>
-                    for PauseCampaignSvc<T> {
-                        type Response = super::PauseCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PauseCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::pause_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = PauseCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/ResumeCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct ResumeCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::ResumeCampaignRequest>
-                    for ResumeCampaignSvc<T> {
-                        type Response = super::ResumeCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ResumeCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::resume_campaign(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ResumeCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/EndCampaign" => {
-                    #[allow(non_camel_case_types)]
-                    struct EndCampaignSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::EndCampaignRequest>
-                    for EndCampaignSvc<T> {
-                        type Response = super::EndCampaignResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::EndCampaignRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::end_campaign(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = EndCampaignSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/EnterUsers" => {
-                    #[allow(non_camel_case_types)]
-                    struct EnterUsersSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::EnterUsersRequest>
-                    for EnterUsersSvc<T> {
-                        type Response = super::EnterUsersResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::EnterUsersRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::enter_users(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = EnterUsersSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.CampaignService/GetCampaignStats" => {
-                    #[allow(non_camel_case_types)]
-                    struct GetCampaignStatsSvc<T: CampaignService>(pub Arc<T>);
-                    impl<
-                        T: CampaignService,
-                    > tonic::server::UnaryService<super::GetCampaignStatsRequest>
-                    for GetCampaignStatsSvc<T> {
-                        type Response = super::GetCampaignStatsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetCampaignStatsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as CampaignService>::get_campaign_stats(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GetCampaignStatsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for CampaignServiceServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "campanile.v1.CampaignService";
-    impl<T> tonic::server::NamedService for CampaignServiceServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
 /// A user as stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
@@ -4090,601 +2022,184 @@ pub mod event_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// A secret as far as it is ever shown.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Secret {
-    /// Its name: a-z, A-Z, 0-9, "_" and "-", 1-63 bytes.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// The hosts it may be sent to.
-    #[prost(string, repeated, tag = "2")]
-    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+/// Why a user was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RefusalReason {
+    /// Not refused.
+    Unspecified = 0,
+    /// The user is not in the audience.
+    NotInAudience = 1,
+    /// The trigger's condition was false.
+    ConditionFalse = 2,
+    /// The user has entered as often as entry_limits allows.
+    EntryLimit = 3,
+    /// An entry of the user is pending and if_pending says ignore.
+    Pending = 4,
+    /// The campaign is paused.
+    Paused = 5,
+    /// The campaign or its window has not begun.
+    BeforeStart = 6,
+    /// The campaign or its window is over.
+    AfterEnd = 7,
+    /// An event of the same event_id was taken before.
+    EventRepeated = 8,
+    /// The event happened too long ago to fire anything.
+    EventTooOld = 9,
+    /// There is no user of this id.
+    UnknownUser = 10,
+    /// A value that requires_values names was not given.
+    MissingValues = 11,
 }
-impl ::prost::Name for Secret {
-    const NAME: &'static str = "Secret";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.Secret".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.Secret".into()
-    }
-}
-/// Asks to store a secret.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutSecretRequest {
-    /// Its name: a-z, A-Z, 0-9, "_" and "-", 1-63 bytes. Required.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Its values, 1 to 4, each at most 8 KiB: the first is used; a signing secret signs with all of them while it is
-    /// being rotated. Required.
-    #[prost(string, repeated, tag = "2")]
-    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The hosts it may be sent to, such as api.example.com or api.example.com:8443; "*.example.com" covers subdomains. 1
-    /// to 64. Required.
-    #[prost(string, repeated, tag = "3")]
-    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "4")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for PutSecretRequest {
-    const NAME: &'static str = "PutSecretRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.PutSecretRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.PutSecretRequest".into()
-    }
-}
-/// The stored secret.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutSecretResponse {
-    /// Its name and hosts.
-    #[prost(message, optional, tag = "1")]
-    pub secret: ::core::option::Option<Secret>,
-}
-impl ::prost::Name for PutSecretResponse {
-    const NAME: &'static str = "PutSecretResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.PutSecretResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.PutSecretResponse".into()
-    }
-}
-/// Asks for a page of secrets.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListSecretsRequest {
-    /// How many at most; 0 means 50, more than 1,000 means 1,000.
-    #[prost(int32, tag = "1")]
-    pub page_size: i32,
-    /// The next_page_token of the page before; empty for the first page.
-    #[prost(string, tag = "2")]
-    pub page_token: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ListSecretsRequest {
-    const NAME: &'static str = "ListSecretsRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ListSecretsRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ListSecretsRequest".into()
-    }
-}
-/// A page of secrets by ascending name.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListSecretsResponse {
-    /// Names and hosts.
-    #[prost(message, repeated, tag = "1")]
-    pub secrets: ::prost::alloc::vec::Vec<Secret>,
-    /// Asks for the page after this one; empty on the last.
-    #[prost(string, tag = "2")]
-    pub next_page_token: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ListSecretsResponse {
-    const NAME: &'static str = "ListSecretsResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.ListSecretsResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.ListSecretsResponse".into()
-    }
-}
-/// Asks to delete a secret.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeleteSecretRequest {
-    /// Its name. Required.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "2")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for DeleteSecretRequest {
-    const NAME: &'static str = "DeleteSecretRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.DeleteSecretRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.DeleteSecretRequest".into()
-    }
-}
-/// The secret is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeleteSecretResponse {}
-impl ::prost::Name for DeleteSecretResponse {
-    const NAME: &'static str = "DeleteSecretResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.DeleteSecretResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.DeleteSecretResponse".into()
-    }
-}
-/// Generated client implementations.
-pub mod secret_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// Secrets for URLs, headers, bodies and signatures, each bound to the hosts it may be sent to.
-    #[derive(Debug, Clone)]
-    pub struct SecretServiceClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl SecretServiceClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
+impl RefusalReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REFUSAL_REASON_UNSPECIFIED",
+            Self::NotInAudience => "REFUSAL_REASON_NOT_IN_AUDIENCE",
+            Self::ConditionFalse => "REFUSAL_REASON_CONDITION_FALSE",
+            Self::EntryLimit => "REFUSAL_REASON_ENTRY_LIMIT",
+            Self::Pending => "REFUSAL_REASON_PENDING",
+            Self::Paused => "REFUSAL_REASON_PAUSED",
+            Self::BeforeStart => "REFUSAL_REASON_BEFORE_START",
+            Self::AfterEnd => "REFUSAL_REASON_AFTER_END",
+            Self::EventRepeated => "REFUSAL_REASON_EVENT_REPEATED",
+            Self::EventTooOld => "REFUSAL_REASON_EVENT_TOO_OLD",
+            Self::UnknownUser => "REFUSAL_REASON_UNKNOWN_USER",
+            Self::MissingValues => "REFUSAL_REASON_MISSING_VALUES",
         }
     }
-    impl<T> SecretServiceClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> SecretServiceClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            SecretServiceClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Stores a secret, or replaces its values and hosts.
-        pub async fn put_secret(
-            &mut self,
-            request: impl tonic::IntoRequest<super::PutSecretRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PutSecretResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.SecretService/PutSecret",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.SecretService", "PutSecret"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Lists secrets by name, without their values.
-        pub async fn list_secrets(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListSecretsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSecretsResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.SecretService/ListSecrets",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.SecretService", "ListSecrets"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Deletes a secret. FAILED_PRECONDITION while a campaign that has not ended uses it.
-        pub async fn delete_secret(
-            &mut self,
-            request: impl tonic::IntoRequest<super::DeleteSecretRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DeleteSecretResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.SecretService/DeleteSecret",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.SecretService", "DeleteSecret"));
-            self.inner.unary(req, path, codec).await
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REFUSAL_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "REFUSAL_REASON_NOT_IN_AUDIENCE" => Some(Self::NotInAudience),
+            "REFUSAL_REASON_CONDITION_FALSE" => Some(Self::ConditionFalse),
+            "REFUSAL_REASON_ENTRY_LIMIT" => Some(Self::EntryLimit),
+            "REFUSAL_REASON_PENDING" => Some(Self::Pending),
+            "REFUSAL_REASON_PAUSED" => Some(Self::Paused),
+            "REFUSAL_REASON_BEFORE_START" => Some(Self::BeforeStart),
+            "REFUSAL_REASON_AFTER_END" => Some(Self::AfterEnd),
+            "REFUSAL_REASON_EVENT_REPEATED" => Some(Self::EventRepeated),
+            "REFUSAL_REASON_EVENT_TOO_OLD" => Some(Self::EventTooOld),
+            "REFUSAL_REASON_UNKNOWN_USER" => Some(Self::UnknownUser),
+            "REFUSAL_REASON_MISSING_VALUES" => Some(Self::MissingValues),
+            _ => None,
         }
     }
 }
-/// Generated server implementations.
-pub mod secret_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with SecretServiceServer.
-    #[async_trait]
-    pub trait SecretService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores a secret, or replaces its values and hosts.
-        async fn put_secret(
-            &self,
-            request: tonic::Request<super::PutSecretRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PutSecretResponse>,
-            tonic::Status,
-        >;
-        /// Lists secrets by name, without their values.
-        async fn list_secrets(
-            &self,
-            request: tonic::Request<super::ListSecretsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListSecretsResponse>,
-            tonic::Status,
-        >;
-        /// Deletes a secret. FAILED_PRECONDITION while a campaign that has not ended uses it.
-        async fn delete_secret(
-            &self,
-            request: tonic::Request<super::DeleteSecretRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::DeleteSecretResponse>,
-            tonic::Status,
-        >;
-    }
-    /// Secrets for URLs, headers, bodies and signatures, each bound to the hosts it may be sent to.
-    #[derive(Debug)]
-    pub struct SecretServiceServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> SecretServiceServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
+/// Why a send was deliberately not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SuppressionReason {
+    /// Not suppressed.
+    Unspecified = 0,
+    /// The user was no longer in the audience.
+    AudienceLeft = 1,
+    /// The user belongs to the holdback.
+    Holdback = 2,
+    /// The user is in the deployment's never_send segment.
+    OptedOut = 3,
+    /// A delivery cap was reached.
+    Capped = 4,
+    /// The last send to the user was too recent.
+    MinGap = 5,
+    /// It fell into quiet hours that drop.
+    QuietHoursDrop = 6,
+    /// Its time was already past when it was planned.
+    Late = 7,
+    /// It was not delivered within its expiry.
+    Expired = 8,
+    /// The user did an event of cancel_on.
+    CancelledByEvent = 9,
+    /// The user did an event of exit_on.
+    Exited = 10,
+    /// A newer trigger took its place.
+    Superseded = 11,
+    /// Somebody cancelled it, or dropped what was held.
+    Cancelled = 12,
+    /// A template printed a missing or null value.
+    TemplateMissingValue = 13,
+    /// A template called abort.
+    TemplateAbort = 14,
+    /// A template failed in another way.
+    TemplateError = 15,
+    /// What was rendered is no valid request: not JSON, too large, against its schema, a line break in a header.
+    BodyInvalid = 16,
+    /// The user has no time zone and fallback_zone is none.
+    NoTimeZone = 17,
+    /// The network guard forbids the target.
+    TargetForbidden = 18,
+    /// The campaign or its window had ended.
+    CampaignEnded = 19,
+    /// The user was deleted.
+    UserDeleted = 20,
+    /// Campaigns triggered one another more than 16 times.
+    Loop = 21,
+}
+impl SuppressionReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SUPPRESSION_REASON_UNSPECIFIED",
+            Self::AudienceLeft => "SUPPRESSION_REASON_AUDIENCE_LEFT",
+            Self::Holdback => "SUPPRESSION_REASON_HOLDBACK",
+            Self::OptedOut => "SUPPRESSION_REASON_OPTED_OUT",
+            Self::Capped => "SUPPRESSION_REASON_CAPPED",
+            Self::MinGap => "SUPPRESSION_REASON_MIN_GAP",
+            Self::QuietHoursDrop => "SUPPRESSION_REASON_QUIET_HOURS_DROP",
+            Self::Late => "SUPPRESSION_REASON_LATE",
+            Self::Expired => "SUPPRESSION_REASON_EXPIRED",
+            Self::CancelledByEvent => "SUPPRESSION_REASON_CANCELLED_BY_EVENT",
+            Self::Exited => "SUPPRESSION_REASON_EXITED",
+            Self::Superseded => "SUPPRESSION_REASON_SUPERSEDED",
+            Self::Cancelled => "SUPPRESSION_REASON_CANCELLED",
+            Self::TemplateMissingValue => "SUPPRESSION_REASON_TEMPLATE_MISSING_VALUE",
+            Self::TemplateAbort => "SUPPRESSION_REASON_TEMPLATE_ABORT",
+            Self::TemplateError => "SUPPRESSION_REASON_TEMPLATE_ERROR",
+            Self::BodyInvalid => "SUPPRESSION_REASON_BODY_INVALID",
+            Self::NoTimeZone => "SUPPRESSION_REASON_NO_TIME_ZONE",
+            Self::TargetForbidden => "SUPPRESSION_REASON_TARGET_FORBIDDEN",
+            Self::CampaignEnded => "SUPPRESSION_REASON_CAMPAIGN_ENDED",
+            Self::UserDeleted => "SUPPRESSION_REASON_USER_DELETED",
+            Self::Loop => "SUPPRESSION_REASON_LOOP",
         }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUPPRESSION_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "SUPPRESSION_REASON_AUDIENCE_LEFT" => Some(Self::AudienceLeft),
+            "SUPPRESSION_REASON_HOLDBACK" => Some(Self::Holdback),
+            "SUPPRESSION_REASON_OPTED_OUT" => Some(Self::OptedOut),
+            "SUPPRESSION_REASON_CAPPED" => Some(Self::Capped),
+            "SUPPRESSION_REASON_MIN_GAP" => Some(Self::MinGap),
+            "SUPPRESSION_REASON_QUIET_HOURS_DROP" => Some(Self::QuietHoursDrop),
+            "SUPPRESSION_REASON_LATE" => Some(Self::Late),
+            "SUPPRESSION_REASON_EXPIRED" => Some(Self::Expired),
+            "SUPPRESSION_REASON_CANCELLED_BY_EVENT" => Some(Self::CancelledByEvent),
+            "SUPPRESSION_REASON_EXITED" => Some(Self::Exited),
+            "SUPPRESSION_REASON_SUPERSEDED" => Some(Self::Superseded),
+            "SUPPRESSION_REASON_CANCELLED" => Some(Self::Cancelled),
+            "SUPPRESSION_REASON_TEMPLATE_MISSING_VALUE" => {
+                Some(Self::TemplateMissingValue)
             }
+            "SUPPRESSION_REASON_TEMPLATE_ABORT" => Some(Self::TemplateAbort),
+            "SUPPRESSION_REASON_TEMPLATE_ERROR" => Some(Self::TemplateError),
+            "SUPPRESSION_REASON_BODY_INVALID" => Some(Self::BodyInvalid),
+            "SUPPRESSION_REASON_NO_TIME_ZONE" => Some(Self::NoTimeZone),
+            "SUPPRESSION_REASON_TARGET_FORBIDDEN" => Some(Self::TargetForbidden),
+            "SUPPRESSION_REASON_CAMPAIGN_ENDED" => Some(Self::CampaignEnded),
+            "SUPPRESSION_REASON_USER_DELETED" => Some(Self::UserDeleted),
+            "SUPPRESSION_REASON_LOOP" => Some(Self::Loop),
+            _ => None,
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for SecretServiceServer<T>
-    where
-        T: SecretService,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/campanile.v1.SecretService/PutSecret" => {
-                    #[allow(non_camel_case_types)]
-                    struct PutSecretSvc<T: SecretService>(pub Arc<T>);
-                    impl<
-                        T: SecretService,
-                    > tonic::server::UnaryService<super::PutSecretRequest>
-                    for PutSecretSvc<T> {
-                        type Response = super::PutSecretResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PutSecretRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SecretService>::put_secret(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = PutSecretSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.SecretService/ListSecrets" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListSecretsSvc<T: SecretService>(pub Arc<T>);
-                    impl<
-                        T: SecretService,
-                    > tonic::server::UnaryService<super::ListSecretsRequest>
-                    for ListSecretsSvc<T> {
-                        type Response = super::ListSecretsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListSecretsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SecretService>::list_secrets(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListSecretsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.SecretService/DeleteSecret" => {
-                    #[allow(non_camel_case_types)]
-                    struct DeleteSecretSvc<T: SecretService>(pub Arc<T>);
-                    impl<
-                        T: SecretService,
-                    > tonic::server::UnaryService<super::DeleteSecretRequest>
-                    for DeleteSecretSvc<T> {
-                        type Response = super::DeleteSecretResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::DeleteSecretRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SecretService>::delete_secret(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = DeleteSecretSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for SecretServiceServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "campanile.v1.SecretService";
-    impl<T> tonic::server::NamedService for SecretServiceServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
     }
 }
 /// Which sends are meant; a field left out does not narrow.
@@ -5557,6 +3072,2640 @@ pub mod send_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "campanile.v1.SendService";
     impl<T> tonic::server::NamedService for SendServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Asks to store a new draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateCampaignRequest {
+    /// The campaign; its output-only fields are not looked at. Required.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreateCampaignRequest {
+    const NAME: &'static str = "CreateCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CreateCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CreateCampaignRequest".into()
+    }
+}
+/// The stored draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateCampaignResponse {
+    /// The campaign as stored.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// What is allowed but looks like a mistake.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for CreateCampaignResponse {
+    const NAME: &'static str = "CreateCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CreateCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CreateCampaignResponse".into()
+    }
+}
+/// Asks for one campaign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetCampaignRequest {
+    const NAME: &'static str = "GetCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetCampaignRequest".into()
+    }
+}
+/// One campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetCampaignResponse {
+    /// The campaign in its newest revision.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+}
+impl ::prost::Name for GetCampaignResponse {
+    const NAME: &'static str = "GetCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetCampaignResponse".into()
+    }
+}
+/// Asks for a page of campaigns.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCampaignsRequest {
+    /// Only campaigns in one of these states; empty means all.
+    #[prost(enumeration = "CampaignState", repeated, tag = "1")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only campaigns with all of these tags.
+    #[prost(string, repeated, tag = "2")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same filter; empty for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListCampaignsRequest {
+    const NAME: &'static str = "ListCampaignsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListCampaignsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListCampaignsRequest".into()
+    }
+}
+/// A page of campaigns by ascending id.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCampaignsResponse {
+    /// The campaigns.
+    #[prost(message, repeated, tag = "1")]
+    pub campaigns: ::prost::alloc::vec::Vec<Campaign>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListCampaignsResponse {
+    const NAME: &'static str = "ListCampaignsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListCampaignsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListCampaignsResponse".into()
+    }
+}
+/// Asks to change a campaign's definition.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateCampaignRequest {
+    /// The campaign: its id, and the fields to change. Required.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// Top-level and nested fields to take from campaign, such as title or limits.throttle; a masked field that campaign
+    /// leaves out is cleared. Left out means the whole definition is replaced.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// The revision the change was made from; ABORTED when it is no longer the newest. 0 means whichever it is.
+    #[prost(uint32, tag = "3")]
+    pub expected_revision: u32,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdateCampaignRequest {
+    const NAME: &'static str = "UpdateCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateCampaignRequest".into()
+    }
+}
+/// The changed campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateCampaignResponse {
+    /// The campaign as stored. Its revision is unchanged when nothing was different.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// What is allowed but looks like a mistake.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for UpdateCampaignResponse {
+    const NAME: &'static str = "UpdateCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateCampaignResponse".into()
+    }
+}
+/// Asks to check a campaign without storing it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValidateCampaignRequest {
+    /// The campaign. Required.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+}
+impl ::prost::Name for ValidateCampaignRequest {
+    const NAME: &'static str = "ValidateCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ValidateCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ValidateCampaignRequest".into()
+    }
+}
+/// What the check found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValidateCampaignResponse {
+    /// Every fault; empty when the campaign could be stored and activated.
+    #[prost(message, repeated, tag = "1")]
+    pub violations: ::prost::alloc::vec::Vec<Finding>,
+    /// What is allowed but looks like a mistake.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Finding>,
+    /// Every expression that could be parsed, in the order of the fields.
+    #[prost(message, repeated, tag = "3")]
+    pub expressions: ::prost::alloc::vec::Vec<ParsedExpression>,
+}
+impl ::prost::Name for ValidateCampaignResponse {
+    const NAME: &'static str = "ValidateCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ValidateCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ValidateCampaignResponse".into()
+    }
+}
+/// An expression as it was understood.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ParsedExpression {
+    /// The path of its field, such as audience.where.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// Its tree as text, fully bracketed.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    /// Its typed tree as JSON text.
+    #[prost(string, tag = "3")]
+    pub tree: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ParsedExpression {
+    const NAME: &'static str = "ParsedExpression";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ParsedExpression".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ParsedExpression".into()
+    }
+}
+/// Asks to start a draft.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActivateCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The revision that was looked at; ABORTED when it is no longer the newest. 0 means whichever it is.
+    #[prost(uint32, tag = "2")]
+    pub expected_revision: u32,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ActivateCampaignRequest {
+    const NAME: &'static str = "ActivateCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ActivateCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ActivateCampaignRequest".into()
+    }
+}
+/// The started campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ActivateCampaignResponse {
+    /// The campaign, scheduled or active.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// What is allowed but looks like a mistake.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for ActivateCampaignResponse {
+    const NAME: &'static str = "ActivateCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ActivateCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ActivateCampaignResponse".into()
+    }
+}
+/// Asks to hold a campaign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// True: triggers and occurrences go on making entries, which are held like the rest, instead of being refused.
+    #[prost(bool, tag = "2")]
+    pub keep_entering: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PauseCampaignRequest {
+    const NAME: &'static str = "PauseCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PauseCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PauseCampaignRequest".into()
+    }
+}
+/// The paused campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PauseCampaignResponse {
+    /// The campaign, paused.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// How many unsent sends are held now.
+    #[prost(int64, tag = "2")]
+    pub held: i64,
+}
+impl ::prost::Name for PauseCampaignResponse {
+    const NAME: &'static str = "PauseCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PauseCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PauseCampaignResponse".into()
+    }
+}
+/// Asks to let a paused campaign go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What becomes of the held sends.
+    #[prost(enumeration = "ResumeMode", tag = "2")]
+    pub mode: i32,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ResumeCampaignRequest {
+    const NAME: &'static str = "ResumeCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ResumeCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ResumeCampaignRequest".into()
+    }
+}
+/// The resumed campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResumeCampaignResponse {
+    /// The campaign, active again.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// How many sends were held.
+    #[prost(int64, tag = "2")]
+    pub held: i64,
+    /// How many of them are past their expiry and will not be sent.
+    #[prost(int64, tag = "3")]
+    pub expired: i64,
+}
+impl ::prost::Name for ResumeCampaignResponse {
+    const NAME: &'static str = "ResumeCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ResumeCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ResumeCampaignResponse".into()
+    }
+}
+/// Asks to end a campaign for good.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What becomes of users inside. Required.
+    #[prost(enumeration = "EndMode", tag = "2")]
+    pub mode: i32,
+    /// True: nothing is changed, the answer says what would be.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EndCampaignRequest {
+    const NAME: &'static str = "EndCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EndCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EndCampaignRequest".into()
+    }
+}
+/// The ended campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndCampaignResponse {
+    /// The campaign, ended (or as it is, when validate_only).
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// How many pending sends will not be sent.
+    #[prost(int64, tag = "2")]
+    pub stopped: i64,
+    /// How many pending sends will still be sent.
+    #[prost(int64, tag = "3")]
+    pub finishing: i64,
+}
+impl ::prost::Name for EndCampaignResponse {
+    const NAME: &'static str = "EndCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EndCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EndCampaignResponse".into()
+    }
+}
+/// Asks to make users enter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EnterUsersRequest {
+    /// The campaign's id; its delivery is manual and it is active. Required.
+    #[prost(string, tag = "1")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// The users, 1 to 10,000, each once.
+    #[prost(message, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<UserToEnter>,
+    /// What not to look at for these entries.
+    #[prost(enumeration = "EnterSkip", repeated, tag = "3")]
+    pub skip: ::prost::alloc::vec::Vec<i32>,
+    /// True: a user that does not exist is created, without attributes, instead of being refused (unknown_user).
+    #[prost(bool, tag = "4")]
+    pub create_missing: bool,
+    /// Makes the call safe to repeat: the same id within 24 h makes no second entry and gives the first answer again. At
+    /// most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EnterUsersRequest {
+    const NAME: &'static str = "EnterUsersRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EnterUsersRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EnterUsersRequest".into()
+    }
+}
+/// A user to enter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserToEnter {
+    /// The user's id; 1-400 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// A JSON object of values for the templates (values.x), at most 64 KiB; they shadow attributes of the same name.
+    /// Empty: none.
+    #[prost(string, tag = "2")]
+    pub values: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UserToEnter {
+    const NAME: &'static str = "UserToEnter";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UserToEnter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UserToEnter".into()
+    }
+}
+/// What became of each user.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EnterUsersResponse {
+    /// One for each user, in the order of the request.
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<EnteredUser>,
+    /// How many of them entered.
+    #[prost(int64, tag = "2")]
+    pub entered: i64,
+    /// How many were refused.
+    #[prost(int64, tag = "3")]
+    pub refused: i64,
+}
+impl ::prost::Name for EnterUsersResponse {
+    const NAME: &'static str = "EnterUsersResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EnterUsersResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EnterUsersResponse".into()
+    }
+}
+/// What became of one user who was to enter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnteredUser {
+    /// The user's id.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The sends the entry owes so far; empty when refused.
+    #[prost(string, repeated, tag = "2")]
+    pub send_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Why the user did not enter; unspecified when the user did.
+    #[prost(enumeration = "RefusalReason", tag = "3")]
+    pub refusal: i32,
+    /// More about the refusal, such as the condition that was false or the values that are missing.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EnteredUser {
+    const NAME: &'static str = "EnteredUser";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EnteredUser".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EnteredUser".into()
+    }
+}
+/// Asks for the counters of a campaign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCampaignStatsRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetCampaignStatsRequest {
+    const NAME: &'static str = "GetCampaignStatsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetCampaignStatsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetCampaignStatsRequest".into()
+    }
+}
+/// The counters of a campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetCampaignStatsResponse {
+    /// The counters.
+    #[prost(message, optional, tag = "1")]
+    pub stats: ::core::option::Option<CampaignStats>,
+}
+impl ::prost::Name for GetCampaignStatsResponse {
+    const NAME: &'static str = "GetCampaignStatsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetCampaignStatsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetCampaignStatsResponse".into()
+    }
+}
+/// Counters of a campaign since it was created. At every moment planned = pending + delivered + failed + suppressed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CampaignStats {
+    /// The campaign's id.
+    #[prost(string, tag = "1")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// How often a user was considered: by a trigger, an occurrence or a call of EnterUsers. Entered or refused.
+    #[prost(int64, tag = "2")]
+    pub triggered: i64,
+    /// Users not let in, by reason; reasons without any are left out.
+    #[prost(message, repeated, tag = "3")]
+    pub refused: ::prost::alloc::vec::Vec<RefusalCount>,
+    /// Entries made.
+    #[prost(int64, tag = "4")]
+    pub entered: i64,
+    /// Entries that are over; the others are open.
+    #[prost(int64, tag = "5")]
+    pub finished: i64,
+    /// Sends planned.
+    #[prost(int64, tag = "6")]
+    pub planned: i64,
+    /// Sends not settled yet.
+    #[prost(int64, tag = "7")]
+    pub pending: i64,
+    /// Sends delivered.
+    #[prost(int64, tag = "8")]
+    pub delivered: i64,
+    /// Sends that failed for good.
+    #[prost(int64, tag = "9")]
+    pub failed: i64,
+    /// Sends deliberately not sent, by reason; reasons without any are left out.
+    #[prost(message, repeated, tag = "10")]
+    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
+    /// Requests made.
+    #[prost(int64, tag = "11")]
+    pub attempts: i64,
+    /// Requests made again after one that did not succeed.
+    #[prost(int64, tag = "12")]
+    pub retries: i64,
+    /// The same counters of sends, action by action.
+    #[prost(message, repeated, tag = "13")]
+    pub actions: ::prost::alloc::vec::Vec<ActionStats>,
+}
+impl ::prost::Name for CampaignStats {
+    const NAME: &'static str = "CampaignStats";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignStats".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignStats".into()
+    }
+}
+/// Counters of one action of a campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ActionStats {
+    /// The action's name; of a single-message campaign "webhook".
+    #[prost(string, tag = "1")]
+    pub action: ::prost::alloc::string::String,
+    /// Sends planned.
+    #[prost(int64, tag = "2")]
+    pub planned: i64,
+    /// Sends not settled yet.
+    #[prost(int64, tag = "3")]
+    pub pending: i64,
+    /// Sends delivered.
+    #[prost(int64, tag = "4")]
+    pub delivered: i64,
+    /// Sends that failed for good.
+    #[prost(int64, tag = "5")]
+    pub failed: i64,
+    /// Sends deliberately not sent, by reason; reasons without any are left out.
+    #[prost(message, repeated, tag = "6")]
+    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
+    /// Requests made.
+    #[prost(int64, tag = "7")]
+    pub attempts: i64,
+    /// Requests made again after one that did not succeed.
+    #[prost(int64, tag = "8")]
+    pub retries: i64,
+}
+impl ::prost::Name for ActionStats {
+    const NAME: &'static str = "ActionStats";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ActionStats".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ActionStats".into()
+    }
+}
+/// How many users were refused for one reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusalCount {
+    /// The reason.
+    #[prost(enumeration = "RefusalReason", tag = "1")]
+    pub reason: i32,
+    /// How many.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+}
+impl ::prost::Name for RefusalCount {
+    const NAME: &'static str = "RefusalCount";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.RefusalCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.RefusalCount".into()
+    }
+}
+/// How many sends were suppressed for one reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuppressionCount {
+    /// The reason.
+    #[prost(enumeration = "SuppressionReason", tag = "1")]
+    pub reason: i32,
+    /// How many.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+}
+impl ::prost::Name for SuppressionCount {
+    const NAME: &'static str = "SuppressionCount";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.SuppressionCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.SuppressionCount".into()
+    }
+}
+/// Asks what would be sent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewSendRequest {
+    /// Whom it would be sent to; a user that does not exist is made up, without attributes. Required.
+    #[prost(string, tag = "3")]
+    pub user_id: ::prost::alloc::string::String,
+    /// What to change of the user for this preview; its id is not looked at.
+    #[prost(message, optional, tag = "4")]
+    pub profile: ::core::option::Option<UserUpdate>,
+    /// The event that would set it off, for a triggered campaign; its user_id is not looked at.
+    #[prost(message, optional, tag = "5")]
+    pub event: ::core::option::Option<Event>,
+    /// The values of a manual entry, a JSON object. Empty: none.
+    #[prost(string, tag = "6")]
+    pub values: ::prost::alloc::string::String,
+    /// What is previewed. Required.
+    #[prost(oneof = "preview_send_request::Subject", tags = "1, 2")]
+    pub subject: ::core::option::Option<preview_send_request::Subject>,
+}
+/// Nested message and enum types in `PreviewSendRequest`.
+pub mod preview_send_request {
+    /// What is previewed. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Subject {
+        /// A stored campaign, in its newest revision.
+        #[prost(string, tag = "1")]
+        CampaignId(::prost::alloc::string::String),
+        /// A campaign as written; it is not stored.
+        #[prost(message, tag = "2")]
+        Campaign(super::Campaign),
+    }
+}
+impl ::prost::Name for PreviewSendRequest {
+    const NAME: &'static str = "PreviewSendRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PreviewSendRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PreviewSendRequest".into()
+    }
+}
+/// What would be sent, or why nothing would.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewSendResponse {
+    /// The request; left out when none could be rendered.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RenderedRequest>,
+    /// The request as a line for a shell; empty without one.
+    #[prost(string, tag = "2")]
+    pub curl: ::prost::alloc::string::String,
+    /// Why the user would not enter; the request is rendered all the same where that can be done.
+    #[prost(enumeration = "RefusalReason", tag = "3")]
+    pub refusal: i32,
+    /// Why it would not be sent.
+    #[prost(enumeration = "SuppressionReason", tag = "4")]
+    pub suppression: i32,
+    /// More about refusal or suppression: the condition that was false, the value that is missing.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PreviewSendResponse {
+    const NAME: &'static str = "PreviewSendResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PreviewSendResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PreviewSendResponse".into()
+    }
+}
+/// What becomes of the sends that were held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResumeMode {
+    /// The default: RESUME_MODE_SEND_HELD.
+    Unspecified = 0,
+    /// They are sent; those past their expiry are suppressed (expired).
+    SendHeld = 1,
+    /// They are suppressed (cancelled).
+    DropHeld = 2,
+}
+impl ResumeMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESUME_MODE_UNSPECIFIED",
+            Self::SendHeld => "RESUME_MODE_SEND_HELD",
+            Self::DropHeld => "RESUME_MODE_DROP_HELD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESUME_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESUME_MODE_SEND_HELD" => Some(Self::SendHeld),
+            "RESUME_MODE_DROP_HELD" => Some(Self::DropHeld),
+            _ => None,
+        }
+    }
+}
+/// What becomes of the users inside a campaign that is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndMode {
+    /// Refused: one of the others must be chosen.
+    Unspecified = 0,
+    /// Nothing more is sent; pending sends are suppressed (campaign_ended).
+    StopNow = 1,
+    /// Nobody enters any more; users inside get their remaining actions.
+    FinishEntered = 2,
+}
+impl EndMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "END_MODE_UNSPECIFIED",
+            Self::StopNow => "END_MODE_STOP_NOW",
+            Self::FinishEntered => "END_MODE_FINISH_ENTERED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "END_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "END_MODE_STOP_NOW" => Some(Self::StopNow),
+            "END_MODE_FINISH_ENTERED" => Some(Self::FinishEntered),
+            _ => None,
+        }
+    }
+}
+/// What is not looked at for an entry by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EnterSkip {
+    /// Refused.
+    Unspecified = 0,
+    /// The campaign's audience.
+    Audience = 1,
+    /// Delivery caps and minimum gap.
+    Caps = 2,
+    /// Quiet hours.
+    QuietHours = 3,
+}
+impl EnterSkip {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENTER_SKIP_UNSPECIFIED",
+            Self::Audience => "ENTER_SKIP_AUDIENCE",
+            Self::Caps => "ENTER_SKIP_CAPS",
+            Self::QuietHours => "ENTER_SKIP_QUIET_HOURS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENTER_SKIP_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENTER_SKIP_AUDIENCE" => Some(Self::Audience),
+            "ENTER_SKIP_CAPS" => Some(Self::Caps),
+            "ENTER_SKIP_QUIET_HOURS" => Some(Self::QuietHours),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod campaign_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Campaigns and their lives. A refused request is INVALID_ARGUMENT with google.rpc.BadRequest naming every wrong
+    /// field at once; an unknown campaign is NOT_FOUND; a verb the state does not allow is FAILED_PRECONDITION.
+    #[derive(Debug, Clone)]
+    pub struct CampaignServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl CampaignServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> CampaignServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> CampaignServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            CampaignServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Stores a new draft at revision 1. ALREADY_EXISTS when the id was ever used.
+        pub async fn create_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/CreateCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "CreateCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads one campaign in its newest revision.
+        pub async fn get_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/GetCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "GetCampaign"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists campaigns by id.
+        pub async fn list_campaigns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCampaignsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCampaignsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/ListCampaigns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "ListCampaigns"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes the definition and makes a new revision of it. ABORTED when expected_revision is not the newest.
+        pub async fn update_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/UpdateCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "UpdateCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Checks a campaign without storing it; an answer with violations is no error.
+        pub async fn validate_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ValidateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidateCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/ValidateCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "ValidateCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Moves a draft to active, or to scheduled while its start lies ahead. Changes nothing when already there.
+        pub async fn activate_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ActivateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActivateCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/ActivateCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "ActivateCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Holds every unsent send and lets nobody enter.
+        pub async fn pause_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PauseCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/PauseCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "PauseCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a paused campaign go on.
+        pub async fn resume_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResumeCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/ResumeCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "ResumeCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a campaign for good.
+        pub async fn end_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/EndCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "EndCampaign"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes users enter by hand. Answers user by user.
+        pub async fn enter_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnterUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnterUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/EnterUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "EnterUsers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Renders the exact request that a user would get now, and sends nothing. Secrets are masked.
+        pub async fn preview_send(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewSendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewSendResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/PreviewSend",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "PreviewSend"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads the counters of a campaign since it was created.
+        pub async fn get_campaign_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCampaignStatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCampaignStatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/GetCampaignStats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "GetCampaignStats"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod campaign_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with CampaignServiceServer.
+    #[async_trait]
+    pub trait CampaignService: std::marker::Send + std::marker::Sync + 'static {
+        /// Stores a new draft at revision 1. ALREADY_EXISTS when the id was ever used.
+        async fn create_campaign(
+            &self,
+            request: tonic::Request<super::CreateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Reads one campaign in its newest revision.
+        async fn get_campaign(
+            &self,
+            request: tonic::Request<super::GetCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Lists campaigns by id.
+        async fn list_campaigns(
+            &self,
+            request: tonic::Request<super::ListCampaignsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCampaignsResponse>,
+            tonic::Status,
+        >;
+        /// Changes the definition and makes a new revision of it. ABORTED when expected_revision is not the newest.
+        async fn update_campaign(
+            &self,
+            request: tonic::Request<super::UpdateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Checks a campaign without storing it; an answer with violations is no error.
+        async fn validate_campaign(
+            &self,
+            request: tonic::Request<super::ValidateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidateCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Moves a draft to active, or to scheduled while its start lies ahead. Changes nothing when already there.
+        async fn activate_campaign(
+            &self,
+            request: tonic::Request<super::ActivateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActivateCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Holds every unsent send and lets nobody enter.
+        async fn pause_campaign(
+            &self,
+            request: tonic::Request<super::PauseCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Lets a paused campaign go on.
+        async fn resume_campaign(
+            &self,
+            request: tonic::Request<super::ResumeCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Ends a campaign for good.
+        async fn end_campaign(
+            &self,
+            request: tonic::Request<super::EndCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Makes users enter by hand. Answers user by user.
+        async fn enter_users(
+            &self,
+            request: tonic::Request<super::EnterUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnterUsersResponse>,
+            tonic::Status,
+        >;
+        /// Renders the exact request that a user would get now, and sends nothing. Secrets are masked.
+        async fn preview_send(
+            &self,
+            request: tonic::Request<super::PreviewSendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewSendResponse>,
+            tonic::Status,
+        >;
+        /// Reads the counters of a campaign since it was created.
+        async fn get_campaign_stats(
+            &self,
+            request: tonic::Request<super::GetCampaignStatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCampaignStatsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Campaigns and their lives. A refused request is INVALID_ARGUMENT with google.rpc.BadRequest naming every wrong
+    /// field at once; an unknown campaign is NOT_FOUND; a verb the state does not allow is FAILED_PRECONDITION.
+    #[derive(Debug)]
+    pub struct CampaignServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> CampaignServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for CampaignServiceServer<T>
+    where
+        T: CampaignService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/campanile.v1.CampaignService/CreateCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::CreateCampaignRequest>
+                    for CreateCampaignSvc<T> {
+                        type Response = super::CreateCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::create_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/GetCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::GetCampaignRequest>
+                    for GetCampaignSvc<T> {
+                        type Response = super::GetCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::get_campaign(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/ListCampaigns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCampaignsSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::ListCampaignsRequest>
+                    for ListCampaignsSvc<T> {
+                        type Response = super::ListCampaignsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCampaignsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::list_campaigns(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCampaignsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/UpdateCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::UpdateCampaignRequest>
+                    for UpdateCampaignSvc<T> {
+                        type Response = super::UpdateCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::update_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/ValidateCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct ValidateCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::ValidateCampaignRequest>
+                    for ValidateCampaignSvc<T> {
+                        type Response = super::ValidateCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ValidateCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::validate_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ValidateCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/ActivateCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct ActivateCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::ActivateCampaignRequest>
+                    for ActivateCampaignSvc<T> {
+                        type Response = super::ActivateCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ActivateCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::activate_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ActivateCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/PauseCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::PauseCampaignRequest>
+                    for PauseCampaignSvc<T> {
+                        type Response = super::PauseCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PauseCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::pause_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/ResumeCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::ResumeCampaignRequest>
+                    for ResumeCampaignSvc<T> {
+                        type Response = super::ResumeCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResumeCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::resume_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/EndCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::EndCampaignRequest>
+                    for EndCampaignSvc<T> {
+                        type Response = super::EndCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::end_campaign(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/EnterUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnterUsersSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::EnterUsersRequest>
+                    for EnterUsersSvc<T> {
+                        type Response = super::EnterUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnterUsersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::enter_users(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnterUsersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/PreviewSend" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewSendSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::PreviewSendRequest>
+                    for PreviewSendSvc<T> {
+                        type Response = super::PreviewSendResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewSendRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::preview_send(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewSendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/GetCampaignStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCampaignStatsSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::GetCampaignStatsRequest>
+                    for GetCampaignStatsSvc<T> {
+                        type Response = super::GetCampaignStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCampaignStatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::get_campaign_stats(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCampaignStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for CampaignServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "campanile.v1.CampaignService";
+    impl<T> tonic::server::NamedService for CampaignServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A secret as far as it is ever shown.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Secret {
+    /// Its name: a-z, A-Z, 0-9, "_" and "-", 1-63 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The hosts it may be sent to.
+    #[prost(string, repeated, tag = "2")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for Secret {
+    const NAME: &'static str = "Secret";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Secret".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Secret".into()
+    }
+}
+/// Asks to store a secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutSecretRequest {
+    /// Its name: a-z, A-Z, 0-9, "_" and "-", 1-63 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its values, 1 to 4, each at most 8 KiB: the first is used; a signing secret signs with all of them while it is
+    /// being rotated. Required.
+    #[prost(string, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The hosts it may be sent to, such as api.example.com or api.example.com:8443; "*.example.com" covers subdomains. 1
+    /// to 64. Required.
+    #[prost(string, repeated, tag = "3")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PutSecretRequest {
+    const NAME: &'static str = "PutSecretRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PutSecretRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PutSecretRequest".into()
+    }
+}
+/// The stored secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutSecretResponse {
+    /// Its name and hosts.
+    #[prost(message, optional, tag = "1")]
+    pub secret: ::core::option::Option<Secret>,
+}
+impl ::prost::Name for PutSecretResponse {
+    const NAME: &'static str = "PutSecretResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PutSecretResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PutSecretResponse".into()
+    }
+}
+/// Asks for a page of secrets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSecretsRequest {
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListSecretsRequest {
+    const NAME: &'static str = "ListSecretsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListSecretsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListSecretsRequest".into()
+    }
+}
+/// A page of secrets by ascending name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSecretsResponse {
+    /// Names and hosts.
+    #[prost(message, repeated, tag = "1")]
+    pub secrets: ::prost::alloc::vec::Vec<Secret>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListSecretsResponse {
+    const NAME: &'static str = "ListSecretsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListSecretsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListSecretsResponse".into()
+    }
+}
+/// Asks to delete a secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSecretRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeleteSecretRequest {
+    const NAME: &'static str = "DeleteSecretRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteSecretRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteSecretRequest".into()
+    }
+}
+/// The secret is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSecretResponse {}
+impl ::prost::Name for DeleteSecretResponse {
+    const NAME: &'static str = "DeleteSecretResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteSecretResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteSecretResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod secret_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Secrets for URLs, headers, bodies and signatures, each bound to the hosts it may be sent to.
+    #[derive(Debug, Clone)]
+    pub struct SecretServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SecretServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SecretServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SecretServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SecretServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Stores a secret, or replaces its values and hosts.
+        pub async fn put_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SecretService/PutSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SecretService", "PutSecret"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists secrets by name, without their values.
+        pub async fn list_secrets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSecretsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSecretsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SecretService/ListSecrets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SecretService", "ListSecrets"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a secret. FAILED_PRECONDITION while a campaign that has not ended uses it.
+        pub async fn delete_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SecretService/DeleteSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SecretService", "DeleteSecret"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod secret_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SecretServiceServer.
+    #[async_trait]
+    pub trait SecretService: std::marker::Send + std::marker::Sync + 'static {
+        /// Stores a secret, or replaces its values and hosts.
+        async fn put_secret(
+            &self,
+            request: tonic::Request<super::PutSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutSecretResponse>,
+            tonic::Status,
+        >;
+        /// Lists secrets by name, without their values.
+        async fn list_secrets(
+            &self,
+            request: tonic::Request<super::ListSecretsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSecretsResponse>,
+            tonic::Status,
+        >;
+        /// Deletes a secret. FAILED_PRECONDITION while a campaign that has not ended uses it.
+        async fn delete_secret(
+            &self,
+            request: tonic::Request<super::DeleteSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSecretResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Secrets for URLs, headers, bodies and signatures, each bound to the hosts it may be sent to.
+    #[derive(Debug)]
+    pub struct SecretServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SecretServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SecretServiceServer<T>
+    where
+        T: SecretService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/campanile.v1.SecretService/PutSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutSecretSvc<T: SecretService>(pub Arc<T>);
+                    impl<
+                        T: SecretService,
+                    > tonic::server::UnaryService<super::PutSecretRequest>
+                    for PutSecretSvc<T> {
+                        type Response = super::PutSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutSecretRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SecretService>::put_secret(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SecretService/ListSecrets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSecretsSvc<T: SecretService>(pub Arc<T>);
+                    impl<
+                        T: SecretService,
+                    > tonic::server::UnaryService<super::ListSecretsRequest>
+                    for ListSecretsSvc<T> {
+                        type Response = super::ListSecretsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSecretsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SecretService>::list_secrets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSecretsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SecretService/DeleteSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSecretSvc<T: SecretService>(pub Arc<T>);
+                    impl<
+                        T: SecretService,
+                    > tonic::server::UnaryService<super::DeleteSecretRequest>
+                    for DeleteSecretSvc<T> {
+                        type Response = super::DeleteSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteSecretRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SecretService>::delete_secret(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SecretServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "campanile.v1.SecretService";
+    impl<T> tonic::server::NamedService for SecretServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -1,0 +1,77 @@
+//! `campanile campaign preview`: what a user would get, before anybody does.
+
+use campanile_proto::v1 as wire;
+use campanile_proto::v1::preview_send_request::Subject;
+use serde_json::Value;
+
+use crate::campaign_files;
+use crate::cli::PreviewArgs;
+use crate::connect::Api;
+use crate::fail::Fail;
+use crate::output::{Output, Tone};
+use crate::table::{plain, plain_lines};
+use crate::words;
+
+pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), Fail> {
+    let event = args.event.as_deref().map(read_event).transpose()?;
+    let profile = (!args.attributes.is_empty())
+        .then(|| wire::UserUpdate { attributes: args.attributes.clone(), ..Default::default() });
+    let mut request = wire::PreviewSendRequest {
+        subject: args.id.map(Subject::CampaignId),
+        user_id: args.user,
+        profile,
+        event,
+        values: args.values,
+    };
+    let answer = match args.file {
+        None => api.campaigns.preview_send(request).await?.into_inner(),
+        Some(path) => {
+            let written = campaign_files::read(&[path])?;
+            let [written] = written.as_slice() else {
+                return Err(Fail::input("the file holds several campaigns: preview one at a time"));
+            };
+            request.subject = Some(Subject::Campaign(written.campaign().clone()));
+            let answer = api.campaigns.preview_send(request).await;
+            answer.map_err(|status| written.refused(status))?.into_inner()
+        }
+    };
+    if output.is_json() {
+        output.message(&answer)?;
+    } else {
+        show(&answer, output);
+    }
+    if answer.refusal == 0 && answer.suppression == 0 { Ok(()) } else { Err(Fail::refused(why(&answer))) }
+}
+
+fn show(answer: &wire::PreviewSendResponse, output: Output) {
+    let Some(request) = &answer.request else { return };
+    output.line(&output.paint(Tone::Strong, &format!("{} {}", request.method, plain(&request.url))));
+    for header in &request.headers {
+        output.line(&format!("{}: {}", plain(&header.name), plain(&header.value)));
+    }
+    output.line(&format!("\n{}\n", plain_lines(&request.body)));
+    output.note(&answer.curl);
+}
+
+fn why(answer: &wire::PreviewSendResponse) -> String {
+    let reason = match answer.refusal() {
+        wire::RefusalReason::Unspecified => words::suppression(answer.suppression()),
+        reason => words::refusal(reason),
+    };
+    format!("it would not be sent: {reason}: {}", answer.detail)
+}
+
+/// `{"name": ..., "properties": {...}, "value": ...}`.
+fn read_event(text: &str) -> Result<wire::Event, Fail> {
+    let wrong = |text: String| Fail::input(format!("--event: {text}"));
+    let value: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+    let name = value.get("name").or_else(|| value.get("event")).and_then(Value::as_str);
+    let name = name.ok_or_else(|| wrong("expected an object with a name".to_owned()))?.to_owned();
+    let properties = value.get("properties").map(ToString::to_string).unwrap_or_default();
+    Ok(wire::Event {
+        name,
+        properties,
+        value: value.get("value").and_then(Value::as_f64),
+        ..Default::default()
+    })
+}
