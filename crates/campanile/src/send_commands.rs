@@ -105,8 +105,7 @@ fn show(answer: &wire::GetSendResponse, output: Output) -> Result<(), Fail> {
 }
 
 fn moments(send: &wire::Send) -> String {
-    let moments =
-        [("due", &send.due_at), ("tried next", &send.next_attempt_at), ("settled", &send.settled_at)];
+    let moments = [("due", &send.due_at), ("settled", &send.settled_at)];
     let told = moments.iter().filter(|(_, at)| at.is_some());
     told.map(|(what, at)| format!("{what} {}", words::instant(at.as_ref()))).collect::<Vec<_>>().join(", ")
 }

@@ -208,12 +208,7 @@ impl CampaignService for Campaigns {
         };
         let held = self.pending(&self.deployment.campaign(&request.id).await?).await?;
         let record = campaign_life::resume(&self.deployment, &request.id, drop_held).await?;
-        // Those past their expiry are found when they are claimed; stats then count them as expired.
-        Ok(Response::new(wire::ResumeCampaignResponse {
-            campaign: Some(write_campaign(&record)),
-            held,
-            expired: 0,
-        }))
+        Ok(Response::new(wire::ResumeCampaignResponse { campaign: Some(write_campaign(&record)), held }))
     }
 
     async fn end_campaign(

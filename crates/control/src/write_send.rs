@@ -35,7 +35,6 @@ pub fn write_send(layout: &Layout, campaign: Option<&CampaignRecord>, row: &Send
         action: campaign.map(|c| action_name(c, usize::from(row.action))).unwrap_or_default(),
         revision: row.revision,
         due_at: Some(timestamp(row.due_at)),
-        next_attempt_at: None,
         settled_at,
         attempt_count: u32::from(row.attempts),
         last_status: u32::from(row.status),
@@ -50,7 +49,8 @@ pub fn write_attempts(rows: &[SendRow], kept: Option<&Kept>) -> Vec<wire::Attemp
     let last = attempts.last().map_or(0, |attempt| attempt.number);
     // A send that was retried and then delivered: the last attempt is in the log only.
     attempts.extend(logged.filter(|attempt| attempt.number > last));
-    for (attempt, row) in attempts.iter_mut().rev().zip(rows) {
+    let made = rows.iter().filter(|row| write_attempt(&row.row).is_some());
+    for (attempt, row) in attempts.iter_mut().rev().zip(made) {
         attempt.verdict = verdict(row.row.ended) as i32;
     }
     attempts
@@ -62,8 +62,7 @@ pub fn write_attempt(row: &LogRow) -> Option<wire::Attempt> {
         return None;
     }
     let began_at = row.at.checked_sub(SignedDuration::from_millis(i64::from(row.took_ms))).unwrap_or(row.at);
-    let outcome =
-        if row.status > 0 { wire::AttemptOutcome::Answered } else { wire::AttemptOutcome::Unspecified };
+    let outcome = if row.status > 0 { wire::AttemptOutcome::Answered } else { outcome_of(&row.text) };
     Some(wire::Attempt {
         number: u32::from(row.attempts),
         began_at: Some(timestamp(began_at)),
@@ -73,8 +72,23 @@ pub fn write_attempt(row: &LogRow) -> Option<wire::Attempt> {
         detail: row.text.clone(),
         response: String::new(),
         verdict: verdict(row.ended) as i32,
-        retry_at: None,
     })
+}
+
+/// The outcome a log row's text tells of: it begins with the outcome's class.
+fn outcome_of(text: &str) -> wire::AttemptOutcome {
+    let class = text.split(':').next().unwrap_or_default();
+    match class {
+        "dns" => wire::AttemptOutcome::NotResolved,
+        "connect" => wire::AttemptOutcome::NotConnected,
+        "tls" => wire::AttemptOutcome::TlsFailed,
+        "certificate" => wire::AttemptOutcome::CertificateRefused,
+        "protocol" => wire::AttemptOutcome::NotHttp,
+        "broken" => wire::AttemptOutcome::Broken,
+        "forbidden" => wire::AttemptOutcome::Forbidden,
+        _ if class.starts_with("timed out") => wire::AttemptOutcome::TimedOut,
+        _ => wire::AttemptOutcome::Unspecified,
+    }
 }
 
 fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
@@ -102,7 +116,6 @@ fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
         detail: attempt.outcome.text(),
         response,
         verdict: wire::Verdict::RetryAt as i32,
-        retry_at: None,
     }
 }
 
@@ -123,5 +136,30 @@ pub fn write_request(kept: &Kept) -> wire::RenderedRequest {
         url: shown.url,
         headers: shown.headers.into_iter().map(|(name, value)| wire::Header { name, value }).collect(),
         body: shown.body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use campanile_core::attempt::Phase;
+
+    #[test]
+    fn an_outcome_is_known_again_by_its_text() {
+        let why = || "why".to_owned();
+        for (outcome, expected) in [
+            (Outcome::Dns(why()), wire::AttemptOutcome::NotResolved),
+            (Outcome::Connect(why()), wire::AttemptOutcome::NotConnected),
+            (Outcome::Tls(why()), wire::AttemptOutcome::TlsFailed),
+            (Outcome::Certificate(why()), wire::AttemptOutcome::CertificateRefused),
+            (Outcome::TimedOut(Phase::Connect), wire::AttemptOutcome::TimedOut),
+            (Outcome::TimedOut(Phase::Answer), wire::AttemptOutcome::TimedOut),
+            (Outcome::TimedOut(Phase::Body), wire::AttemptOutcome::TimedOut),
+            (Outcome::Protocol(why()), wire::AttemptOutcome::NotHttp),
+            (Outcome::Broken(why()), wire::AttemptOutcome::Broken),
+            (Outcome::Forbidden(why()), wire::AttemptOutcome::Forbidden),
+        ] {
+            assert_eq!(outcome_of(&outcome.text()), expected, "{}", outcome.text());
+        }
     }
 }

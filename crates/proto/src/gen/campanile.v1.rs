@@ -2255,17 +2255,14 @@ pub struct Send {
     /// When it was or is due.
     #[prost(message, optional, tag = "9")]
     pub due_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Pending only: when it is tried next, where that is known.
-    #[prost(message, optional, tag = "10")]
-    pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
     /// When it was settled; left out while pending.
-    #[prost(message, optional, tag = "11")]
+    #[prost(message, optional, tag = "10")]
     pub settled_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Requests made so far.
-    #[prost(uint32, tag = "12")]
+    #[prost(uint32, tag = "11")]
     pub attempt_count: u32,
     /// The HTTP status of the last attempt; 0 when there was no answer.
-    #[prost(uint32, tag = "13")]
+    #[prost(uint32, tag = "12")]
     pub last_status: u32,
 }
 impl ::prost::Name for Send {
@@ -2305,9 +2302,6 @@ pub struct Attempt {
     /// What was done next.
     #[prost(enumeration = "Verdict", tag = "8")]
     pub verdict: i32,
-    /// With VERDICT_RETRY_AT: when it was to be tried again, where that is known.
-    #[prost(message, optional, tag = "9")]
-    pub retry_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for Attempt {
     const NAME: &'static str = "Attempt";
@@ -2474,7 +2468,7 @@ impl ::prost::Name for WatchSendsResponse {
 pub enum SendState {
     /// Not told; never reported.
     Unspecified = 0,
-    /// Planned and not settled: waiting for its time, for its turn, or for a retry.
+    /// Attempted and not settled: waiting for a retry.
     Pending = 1,
     /// The far end took it.
     Delivered = 2,
@@ -2578,7 +2572,7 @@ pub enum Verdict {
     Unspecified = 0,
     /// Delivered: nothing more to do.
     Done = 1,
-    /// Tried again at retry_at.
+    /// Tried again later.
     RetryAt = 2,
     /// Given up.
     GiveUp = 3,
@@ -2622,8 +2616,8 @@ pub mod send_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Sends and their attempts. Pending and failed ones are all there; delivered and suppressed ones for as long as the
-    /// bounded log keeps them.
+    /// Sends and their attempts, for as long as the bounded log keeps them. A send that was not attempted yet is counted in its
+    /// campaign's stats and not listed.
     #[derive(Debug, Clone)]
     pub struct SendServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2821,8 +2815,8 @@ pub mod send_service_server {
             request: tonic::Request<super::WatchSendsRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchSendsStream>, tonic::Status>;
     }
-    /// Sends and their attempts. Pending and failed ones are all there; delivered and suppressed ones for as long as the
-    /// bounded log keeps them.
+    /// Sends and their attempts, for as long as the bounded log keeps them. A send that was not attempted yet is counted in its
+    /// campaign's stats and not listed.
     #[derive(Debug)]
     pub struct SendServiceServer<T> {
         inner: Arc<T>,
@@ -3420,12 +3414,10 @@ pub struct ResumeCampaignResponse {
     /// The campaign, active again.
     #[prost(message, optional, tag = "1")]
     pub campaign: ::core::option::Option<Campaign>,
-    /// How many sends were held.
+    /// How many sends were held. Those of them that are past their expiry are found when their turn comes, and then counted as
+    /// suppressed (expired).
     #[prost(int64, tag = "2")]
     pub held: i64,
-    /// How many of them are past their expiry and will not be sent.
-    #[prost(int64, tag = "3")]
-    pub expired: i64,
 }
 impl ::prost::Name for ResumeCampaignResponse {
     const NAME: &'static str = "ResumeCampaignResponse";
