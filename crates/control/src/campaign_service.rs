@@ -6,7 +6,6 @@ use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::counter::Counter;
 use campanile_core::fault::Fault;
-use campanile_core::limits;
 use campanile_proto::field_mask;
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::campaign_service_server::CampaignService;
@@ -17,7 +16,7 @@ use crate::deployment::Deployment;
 use crate::enter_users;
 use crate::preview;
 use crate::read_campaign::read_campaign;
-use crate::read_items::check_client_id;
+use crate::read_request::{check_request_id, page_size};
 use crate::status;
 use crate::write_campaign::{write_campaign, write_draft};
 use crate::write_stats::write_stats;
@@ -31,9 +30,6 @@ impl Campaigns {
         Campaigns { deployment }
     }
 }
-
-/// What a page holds where the caller does not say.
-const PAGE_DEFAULT: usize = 50;
 
 #[tonic::async_trait]
 impl CampaignService for Campaigns {
@@ -278,18 +274,4 @@ fn read(campaign: &wire::Campaign) -> Result<campanile_core::draft::Draft, Statu
 
 fn warnings(campaign: &Campaign) -> Vec<wire::Finding> {
     campaign.warnings().iter().map(|Fault { field, text }| status::finding(field, text)).collect()
-}
-
-pub(crate) fn check_request_id(id: &str) -> Result<(), Status> {
-    let mut faults = campanile_core::fault::Faults::default();
-    check_client_id(id, "request_id", limits::REQUEST_ID_BYTES_MAX, &mut faults);
-    if faults.is_empty() { Ok(()) } else { Err(status::invalid(&faults)) }
-}
-
-pub(crate) fn page_size(asked: i32) -> Result<usize, Status> {
-    match usize::try_from(asked) {
-        Ok(0) => Ok(PAGE_DEFAULT),
-        Ok(n) => Ok(n.min(limits::PAGE_MAX)),
-        Err(_) => Err(status::invalid_field("page_size", "expected 0 or more")),
-    }
 }

@@ -7,7 +7,7 @@ use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
 use campanile_core::fault::Faults;
 use campanile_core::network::Policy;
-use campanile_core::ports::{Clock, Store, StoreError};
+use campanile_core::ports::{Clock, Store, StoreError, StoredUser};
 use campanile_core::secret::Secrets;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,13 @@ impl Deployment {
         }
         let found = self.store.campaign(id).await.map_err(status::store)?;
         found.ok_or_else(|| Status::not_found(format!("there is no campaign {id:?}")))
+    }
+
+    /// The user of this id, without creating one.
+    pub async fn user(&self, id: &str) -> Result<Option<StoredUser>, Status> {
+        let shard = self.store.layout().shard_of(id);
+        let found = self.store.open_users(shard, &[id.to_owned()], None).await.map_err(status::store)?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// Shows the campaign's control word to every shard; answers when all have it.

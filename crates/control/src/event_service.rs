@@ -10,10 +10,10 @@ use campanile_proto::v1::event_service_server::EventService;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::campaign_service::check_request_id;
 use crate::deployment::Deployment;
 use crate::intake::{self, Firing, UserEvent};
 use crate::read_items::read_event;
+use crate::read_request::check_request_id;
 use crate::status;
 use crate::user_service::upsert;
 

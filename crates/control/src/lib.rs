@@ -21,6 +21,7 @@ pub mod preview;
 
 pub mod read_campaign;
 pub mod read_items;
+pub mod read_request;
 pub mod segment;
 pub mod status;
 pub mod write_campaign;

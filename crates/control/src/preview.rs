@@ -18,7 +18,6 @@ use crate::deployment::Deployment;
 use crate::read_campaign::read_campaign;
 use crate::read_items::{check_user_id, read_event, read_user, read_values};
 use crate::status;
-use crate::user_service::find_user;
 use crate::write_stats::{refusal, suppression};
 
 /// Stands where a real send has its id.
@@ -58,7 +57,7 @@ pub async fn preview(
         None => return Err(status::invalid_field("campaign_id", "is missing: name a campaign, or give one")),
     };
     let campaign = campaign.map_err(status::store)?.map_err(|faults| status::invalid(&faults))?;
-    let stored = find_user(deployment, &request.user_id).await?;
+    let stored = deployment.user(&request.user_id).await?;
     let mut profile = stored.map_or_else(|| Profile::new(&request.user_id, now), |user| user.profile);
     if let Some(change) = change {
         profile.apply(&change).map_err(|text| status::invalid_field("profile.attributes", text))?;

@@ -11,8 +11,8 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::secret_service_server::SecretService;
 use tonic::{Request, Response, Status};
 
-use crate::campaign_service::{check_request_id, page_size};
 use crate::deployment::Deployment;
+use crate::read_request::{check_request_id, page_size};
 use crate::status;
 
 pub struct SecretNames {

@@ -14,10 +14,9 @@ use campanile_proto::v1::send_service_server::SendService;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::campaign_service::page_size;
 use crate::deployment::Deployment;
+use crate::read_request::page_size;
 use crate::status;
-use crate::user_service::find_user;
 use crate::write_send::{write_attempt, write_attempts, write_request, write_send};
 
 pub struct Sends {
@@ -174,7 +173,7 @@ impl Sends {
         };
         let user = match from.user_id.as_str() {
             "" => None,
-            id => match find_user(&self.deployment, id).await? {
+            id => match self.deployment.user(id).await? {
                 Some(user) => Some((self.deployment.store.layout().shard_of(id), user.no)),
                 None => return Ok(None),
             },

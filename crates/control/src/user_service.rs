@@ -9,10 +9,10 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::user_service_server::UserService;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::campaign_service::check_request_id;
 use crate::deployment::Deployment;
 use crate::intake::{self, Upserted};
 use crate::read_items::read_user;
+use crate::read_request::check_request_id;
 use crate::status;
 use crate::write_campaign::timestamp;
 
@@ -80,7 +80,7 @@ impl UserService for Users {
         if id.is_empty() {
             return Err(status::invalid_field("id", "is missing"));
         }
-        let user = find_user(&self.deployment, &id).await?;
+        let user = self.deployment.user(&id).await?;
         let user = user.ok_or_else(|| Status::not_found(format!("there is no user {id:?}")))?;
         Ok(Response::new(wire::GetUserResponse { user: Some(write_user(&user)) }))
     }
@@ -122,13 +122,6 @@ pub async fn upsert(
         }
     }
     Ok(answers)
-}
-
-/// A user by id, without creating one.
-pub async fn find_user(deployment: &Deployment, id: &str) -> Result<Option<StoredUser>, Status> {
-    let shard = deployment.store.layout().shard_of(id);
-    let found = deployment.store.open_users(shard, &[id.to_owned()], None).await.map_err(status::store)?;
-    Ok(found.into_iter().next().flatten())
 }
 
 fn write_user(user: &StoredUser) -> wire::User {

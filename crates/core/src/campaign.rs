@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::campaign_delivery::{self, When};
-use crate::campaign_fields;
+use crate::campaign_fields::{self, expression};
 use crate::draft::{Draft, Kind};
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
@@ -126,19 +126,6 @@ impl Campaign {
             }
         }
         all
-    }
-}
-
-/// Reads an expression and reports its faults under `field`.
-pub(crate) fn expression(text: &str, scope: Scope, field: &str, faults: &mut Faults) -> Option<Expression> {
-    match Expression::parse(text, scope) {
-        Ok(expression) => Some(expression),
-        Err(wrong) => {
-            for fault in wrong {
-                faults.add(field, format!("column {}: {}", fault.column, fault.text));
-            }
-            None
-        }
     }
 }
 

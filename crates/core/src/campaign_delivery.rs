@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::campaign::expression;
+use crate::campaign_fields::{check_name, expression};
 use crate::civil_text::{parse_instant, parse_zone};
 use crate::draft::{
     Delivery, Kind, OneTime, Recurring as RecurringDraft, TriggerOn, Triggered as TriggeredDraft,
@@ -141,15 +141,6 @@ fn triggered(draft: &TriggeredDraft, faults: &mut Faults) -> Option<Triggered> {
         faults.add("delivery.triggered.delay", "is longer than 366 days");
     }
     Some(Triggered { triggers, delay })
-}
-
-/// An event or attribute name.
-pub(crate) fn check_name(name: &str, field: &str, faults: &mut Faults) {
-    if name.is_empty() || name.len() > limits::NAME_BYTES_MAX {
-        faults.add(field, format!("expected 1 to {} bytes", limits::NAME_BYTES_MAX));
-    } else if name.chars().any(char::is_control) {
-        faults.add(field, "must not contain control characters");
-    }
 }
 
 fn ok<T>(result: Result<T, String>, field: &str, faults: &mut Faults) -> Option<T> {

@@ -2,8 +2,8 @@
 //!
 //! What is not done yet is refused by name at save, never taken and ignored. A feature that arrives deletes its line here.
 
-use crate::campaign_delivery::check_name;
 use crate::draft::{Action, DelayFrom, Draft, IfPending, Kind, Late, OnWindowEnd, TriggerOn, Triggered};
+use crate::expression::{Expression, Scope};
 use crate::fault::Faults;
 use crate::limits;
 
@@ -60,6 +60,28 @@ pub fn check_slug(slug: &str) -> Result<(), String> {
         Err(format!("expected 1 to {} characters of a-z, 0-9 and -", limits::SLUG_BYTES_MAX))
     } else {
         Ok(())
+    }
+}
+
+/// An event or attribute name.
+pub(crate) fn check_name(name: &str, field: &str, faults: &mut Faults) {
+    if name.is_empty() || name.len() > limits::NAME_BYTES_MAX {
+        faults.add(field, format!("expected 1 to {} bytes", limits::NAME_BYTES_MAX));
+    } else if name.chars().any(char::is_control) {
+        faults.add(field, "must not contain control characters");
+    }
+}
+
+/// Reads an expression and reports its faults under `field`.
+pub(crate) fn expression(text: &str, scope: Scope, field: &str, faults: &mut Faults) -> Option<Expression> {
+    match Expression::parse(text, scope) {
+        Ok(expression) => Some(expression),
+        Err(wrong) => {
+            for fault in wrong {
+                faults.add(field, format!("column {}: {}", fault.column, fault.text));
+            }
+            None
+        }
     }
 }
 
