@@ -382,3 +382,33 @@ async fn an_id_that_is_not_utf_8_is_refused_by_field_and_the_server_stays_up() {
     assert!(status.message().contains("UserUpdate.id"), "{status:?}");
     running.users([("ann".to_owned(), String::new())]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_campaign_that_is_changed_keeps_going() {
+    let running = Running::sqlite_with(&[]).await;
+    let mut campaigns = running.api.campaigns.clone();
+    running
+        .activate(&GOOD.replace("{triggered: seen}", "{one_time: \"2099-01-01T00:00\"}\naudience: everyone"))
+        .await;
+    assert_eq!(running.campaign("good").await.state(), wire::CampaignState::Scheduled);
+    let titled = wire::UpdateCampaignRequest {
+        campaign: Some(with(|c| c.title = "new".to_owned())),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
+        request_id: "r-1".to_owned(),
+        ..Default::default()
+    };
+    let titled = campaigns.update_campaign(titled).await.expect("updated").into_inner().campaign.expect("it");
+    assert_eq!((titled.state(), titled.revision), (wire::CampaignState::Scheduled, 2));
+    let by_event = wire::UpdateCampaignRequest {
+        campaign: Some(good()),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["delivery".to_owned()] }),
+        request_id: "r-2".to_owned(),
+        ..Default::default()
+    };
+    let moved = campaigns.update_campaign(by_event.clone()).await.expect("updated").into_inner().campaign;
+    assert_eq!(moved.expect("it").state(), wire::CampaignState::Active, "it waits for nothing any more");
+    let again = campaigns.update_campaign(by_event).await.expect("the same request").into_inner().campaign;
+    assert_eq!(again.expect("it").revision, 3);
+    running.track(vec![event("mary", "seen", "{}")]).await;
+    running.stats_until("good", |stats| stats.entered == 1).await;
+}

@@ -182,9 +182,15 @@ async fn a_repeated_request_enters_once(running: Running) {
     let first = campaigns.enter_users(request.clone()).await.expect("entered").into_inner();
     let second = campaigns.enter_users(request.clone()).await.expect("answered").into_inner();
     assert_eq!((first.entered, &first), (40, &second));
-    let other = wire::EnterUsersRequest { users: users(6), ..request };
-    let refused = campaigns.enter_users(other).await.expect_err("another body under the same id");
-    assert!(refused.message().contains("request_id"), "{refused:?}");
+    let mut fewer = users(5);
+    fewer.truncate(7);
+    let mut turned = users(5);
+    turned.reverse();
+    for others in [users(6), fewer, turned] {
+        let other = wire::EnterUsersRequest { users: others, ..request.clone() };
+        let refused = campaigns.enter_users(other).await.expect_err("another body under the same id");
+        assert!(refused.message().contains("request_id"), "{refused:?}");
+    }
     let stats = running.stats_until("credit", |stats| stats.finished == 40).await;
     assert_eq!((stats.entered, target.received().len()), (40, 40));
 }

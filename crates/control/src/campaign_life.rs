@@ -39,7 +39,7 @@ pub async fn create(
         schedule: Schedule::default(),
         dropped_until: None,
         transitions: Vec::new(),
-        last_request: some(request),
+        last_request: named("create", request),
         draft,
     };
     if let Some(record) = deployment.store.create(record).await.map_err(status::store)? {
@@ -47,7 +47,7 @@ pub async fn create(
     }
     let there = deployment.store.campaign(&id).await.map_err(status::store)?;
     match there {
-        Some(record) if is_repeat(&record, request) => Ok((record, campaign)),
+        Some(record) if is_repeat(&record, "create", request) => Ok((record, campaign)),
         _ => Err(Status::already_exists(format!("the id {id:?} was used before; ids are never used again"))),
     }
 }
@@ -62,8 +62,9 @@ pub async fn update(
 ) -> Result<(CampaignRecord, Campaign), Status> {
     for _ in 0..TRIES_MAX {
         let mut record = deployment.campaign(id).await?;
-        if is_repeat(&record, request) {
+        if is_repeat(&record, "update", request) {
             let campaign = compile(deployment, record.draft.clone(), record.created_at).await?;
+            deployment.show_control(&record).await.map_err(status::store)?;
             return Ok((record, campaign));
         }
         if is_over(record.state) {
@@ -76,13 +77,14 @@ pub async fn update(
         if draft == record.draft {
             return Ok((record, campaign));
         }
+        let is_moved = draft.delivery != record.draft.delivery;
         record.draft = draft;
         record.revision += 1;
         record.epoch += 1;
         record.updated_at = now;
-        record.last_request = some(request);
-        if record.state != State::Draft {
-            record.schedule.next_at = next_after_change(&record, &campaign, now)?;
+        record.last_request = named("update", request);
+        if record.state != State::Draft && is_moved {
+            reschedule(&mut record, &campaign, now)?;
         }
         if let Some(saved) = deployment.store.save_campaign(record).await.map_err(status::store)? {
             deployment.show_control(&saved).await.map_err(status::store)?;
@@ -92,22 +94,23 @@ pub async fn update(
     Err(Status::aborted(format!("the campaign {id:?} is being changed by others; look at it again")))
 }
 
-/// Where the schedule of a live campaign stands under its new definition.
-fn next_after_change(
-    record: &CampaignRecord,
-    campaign: &Campaign,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, Status> {
-    match &campaign.when {
-        When::Recurring(recurring) => Ok(recurring.recurrence.next(now, record.schedule.fired)),
+/// Puts the schedule of a live campaign under its new delivery. What is due already stays due: the scheduler fires it or calls it missed.
+fn reschedule(record: &mut CampaignRecord, campaign: &Campaign, now: Timestamp) -> Result<(), Status> {
+    let is_due = record.schedule.next_at.is_some_and(|at| at <= now);
+    let first = || first_due(campaign, now).map_err(|fault| status::invalid_field(&fault.field, fault.text));
+    record.schedule.next_at = match &campaign.when {
+        When::Recurring(_) if is_due => record.schedule.next_at,
+        When::Recurring(recurring) => recurring.recurrence.next(now, record.schedule.fired),
         // Fired once is fired for good.
-        When::OneTime(_) if record.schedule.fired > 0 => Ok(None),
-        When::OneTime(_) => match first_due(campaign, now) {
-            Ok(first) => Ok(first.next_at),
-            Err(fault) => Err(status::invalid_field(&fault.field, fault.text)),
-        },
-        When::Triggered(_) | When::Manual => Ok(None),
+        When::OneTime(_) if record.schedule.fired > 0 => None,
+        When::OneTime(_) => first()?.next_at,
+        When::Triggered(_) | When::Manual => None,
+    };
+    // One that waited for its start need not wait any more.
+    if record.state == State::Scheduled && first()?.state == State::Active {
+        record.move_to(State::Active, now, CALLER, "its start was changed");
     }
+    Ok(())
 }
 
 pub async fn activate(
@@ -225,8 +228,15 @@ fn check_revision(record: &CampaignRecord, expected: u32) -> Result<(), Status> 
     Err(Status::aborted(text))
 }
 
-fn is_repeat(record: &CampaignRecord, request: &str) -> bool {
-    !request.is_empty() && record.last_request.as_deref() == Some(request)
+/// Whether this very call was the last that changed the record.
+fn is_repeat(record: &CampaignRecord, verb: &str, request: &str) -> bool {
+    let this = named(verb, request);
+    this.is_some() && record.last_request == this
+}
+
+/// A request id with its verb; none where the caller gave none.
+fn named(verb: &str, request: &str) -> Option<String> {
+    (!request.is_empty()).then(|| format!("{verb}/{request}"))
 }
 
 fn is_over(state: State) -> bool {
@@ -242,8 +252,4 @@ fn wrong_state(record: &CampaignRecord, verb: &str) -> Status {
         State::Finishing | State::Ended => "ended",
     };
     Status::failed_precondition(format!("the campaign {:?} is {state}, it cannot be {verb}", record.id))
-}
-
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
 }

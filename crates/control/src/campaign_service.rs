@@ -233,7 +233,6 @@ impl CampaignService for Campaigns {
         request: Request<wire::EnterUsersRequest>,
     ) -> Result<Response<wire::EnterUsersResponse>, Status> {
         let request = request.into_inner();
-        check_request_id(&request.request_id)?;
         enter_users::enter(&self.deployment, request).await.map(Response::new)
     }
 

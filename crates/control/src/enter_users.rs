@@ -18,7 +18,7 @@ use tonic::Status;
 
 use crate::deployment::Deployment;
 use crate::intake::by_shard;
-use crate::read_items::{check_user_id, read_values};
+use crate::read_items::{check_client_id, check_user_id, read_values};
 use crate::status;
 use crate::write_stats::refusal;
 
@@ -46,13 +46,18 @@ pub async fn enter(
         campaign: &campaign,
     };
     let id = if request.request_id.is_empty() { deployment.make_id() } else { request.request_id.clone() };
+    let body = deployment.store.layout().hash128("enter-body", &[&asked_for(&request)]);
+    let record = &record;
     let entering =
-        Entering { deployment, request: &request, values: &values, skip, id: &id, planned, record: &record };
+        Entering { deployment, request: &request, values: &values, skip, id: &id, body, planned, record };
     let shards = by_shard(deployment.store.as_ref(), request.users.iter().map(|user| user.user_id.as_str()));
-    let chunks =
-        shards.iter().flat_map(|(shard, places)| places.chunks(CHUNK_MAX).map(|places| (*shard, places)));
+    // A repeat is cut the same way, so a chunk is named by its place.
+    let chunks = shards.iter().flat_map(|(shard, places)| {
+        (0_u32..).zip(places.chunks(CHUNK_MAX)).map(|(chunk, places)| (*shard, chunk, places))
+    });
+    let entered = chunks.map(|(shard, chunk, places)| entering.enter_chunk(shard, chunk, places));
     let mut answers = BTreeMap::new();
-    for answered in try_join_all(chunks.map(|(shard, places)| entering.enter_chunk(shard, places))).await? {
+    for answered in try_join_all(entered).await? {
         answers.extend(answered);
     }
     let users: Vec<wire::EnteredUser> = answers.into_values().collect();
@@ -64,6 +69,7 @@ pub async fn enter(
 /// Everything that is wrong with a request at once; the values of each user.
 fn read(request: &wire::EnterUsersRequest) -> Result<(Vec<Map<String, Value>>, Skip), Status> {
     let mut faults = Faults::default();
+    check_client_id(&request.request_id, "request_id", limits::REQUEST_ID_BYTES_MAX, &mut faults);
     let n = request.users.len();
     if n == 0 || n > limits::ENTER_USERS_MAX {
         faults.add("users", format!("has {n} users, expected 1 to {}", limits::ENTER_USERS_MAX));
@@ -96,6 +102,8 @@ struct Entering<'a> {
     skip: Skip,
     /// The request's id, made where the caller gave none.
     id: &'a str,
+    /// Hash of all that was asked.
+    body: [u8; 16],
     planned: Planned<'a>,
     record: &'a campanile_core::campaign_record::CampaignRecord,
 }
@@ -104,6 +112,7 @@ impl Entering<'_> {
     async fn enter_chunk(
         &self,
         shard: Shard,
+        chunk: u32,
         places: &[usize],
     ) -> Result<Vec<(usize, wire::EnteredUser)>, Status> {
         let store = self.deployment.store.as_ref();
@@ -127,10 +136,9 @@ impl Entering<'_> {
         let users = asked.iter().zip(&plan.answers).map(|(asked, answer)| write(&asked.user_id, answer));
         let answer = wire::EnterUsersResponse { users: users.collect(), ..Default::default() };
         let campaign = self.record.id.as_bytes();
-        let chunk = layout.hash128("enter", &[campaign, self.id.as_bytes(), ids[0].as_bytes()]);
         let add = Add {
-            request: chunk,
-            body: layout.hash128("enter-body", &[&self.body(places)]),
+            request: layout.hash128("enter", &[campaign, self.id.as_bytes(), &chunk.to_be_bytes()]),
+            body: self.body,
             entries: plan.entries,
             counts: plan.counts,
             refused: plan.refused,
@@ -146,13 +154,11 @@ impl Entering<'_> {
         };
         Ok(places.iter().copied().zip(answer.users).collect())
     }
+}
 
-    /// What was asked for these users.
-    fn body(&self, places: &[usize]) -> Vec<u8> {
-        let users = places.iter().map(|&place| self.request.users[place].clone()).collect();
-        let request = wire::EnterUsersRequest { users, request_id: String::new(), ..self.request.clone() };
-        request.encode_to_vec()
-    }
+/// All that was asked: the same request id with anything else in it is another request.
+fn asked_for(request: &wire::EnterUsersRequest) -> Vec<u8> {
+    wire::EnterUsersRequest { request_id: String::new(), ..request.clone() }.encode_to_vec()
 }
 
 fn write(user_id: &str, answer: &Entered) -> wire::EnteredUser {

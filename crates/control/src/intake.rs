@@ -59,7 +59,10 @@ async fn upsert_shard(
         let opened = store.open_users(shard, &ids, Some(now)).await?;
         let mut changed = Vec::new();
         for (opened, (id, places)) in opened.into_iter().zip(&by_id) {
-            let Some(mut user) = opened else { continue };
+            let Some(mut user) = opened else {
+                let text = "a profile that this version cannot read".to_owned();
+                return Err(StoreError::Foreign { place: format!("user {id:?}"), text });
+            };
             let is_new = user.profile == Profile::new(*id, now);
             for (i, &place) in places.iter().enumerate() {
                 let answer = match user.profile.apply(&changes[place]) {

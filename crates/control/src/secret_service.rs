@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::State;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
-use campanile_core::secret::Secret;
+use campanile_core::network::Policy;
+use campanile_core::secret::{Secret, Secrets};
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::secret_service_server::SecretService;
 use tonic::{Request, Response, Status};
@@ -93,6 +95,7 @@ impl SecretService for SecretNames {
 
 /// Ids of the live campaigns whose definition names the secret.
 async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<String>, Status> {
+    let (policy, secrets) = (Policy::unchecked(), Secrets::unchecked());
     let mut users = BTreeSet::new();
     let mut after = String::new();
     loop {
@@ -100,32 +103,14 @@ async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<Stri
         let Some(last) = page.last() else { return Ok(users) };
         after.clone_from(&last.id);
         for record in page.iter().filter(|r| !matches!(r.state, State::Draft | State::Ended)) {
-            let text = serde_json::to_string(&record.draft).unwrap_or_default();
-            let signs = record.draft.webhook.as_ref().is_some_and(|w| w.signing_secret == name);
-            if signs || names_secret(&text, name) {
+            let rules = Rules { policy: &policy, secrets: &secrets, now: record.created_at };
+            // A definition that cannot be read keeps what it may use.
+            let uses = Campaign::compile(record.draft.clone(), &rules).map_or(true, |campaign| {
+                campaign.actions.iter().any(|a| a.webhook.secrets().iter().any(|s| s == name))
+            });
+            if uses {
                 users.insert(record.id.clone());
             }
         }
-    }
-}
-
-/// Whether `secret.NAME` stands in the text, not as the beginning of a longer name.
-fn names_secret(text: &str, name: &str) -> bool {
-    let wanted = format!("secret.{name}");
-    text.match_indices(&wanted).any(|(at, _)| {
-        let next = text[at + wanted.len()..].chars().next();
-        !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_is_found_by_its_whole_name() {
-        assert!(names_secret("https://x/{{ secret.slack }}", "slack"));
-        assert!(!names_secret("https://x/{{ secret.slack_2 }}", "slack"));
-        assert!(!names_secret("slack", "slack"));
     }
 }

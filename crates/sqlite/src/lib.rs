@@ -6,6 +6,7 @@
 pub mod store;
 
 mod open;
+mod reader;
 mod room;
 mod writer;
 
@@ -22,3 +23,6 @@ mod ring;
 mod settle;
 
 mod ledger;
+
+#[cfg(test)]
+mod store_tests;

@@ -63,6 +63,15 @@ pub(crate) fn open_in_memory(seed: [u8; 19]) -> Result<Opened, StoreError> {
     prepare(Connection::open_in_memory().map_err(|e| broken(&e))?, seed)
 }
 
+/// A second connection, which cannot write.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(|e| broken(&e))?;
+    connection
+        .execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384;")
+        .map_err(|e| broken(&e))?;
+    Ok(connection)
+}
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let name = path.with_extension("lock");
     let refused = |text: String| StoreError::Refused(text);

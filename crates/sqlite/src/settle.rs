@@ -155,7 +155,7 @@ impl Room<'_> {
                 self.put_aside("a lease", &[lane.as_slice(), core].concat())?;
                 continue;
             };
-            if send.redeliveries + 1 >= limits::REDELIVERIES_MAX {
+            if send.redeliveries.saturating_add(1) >= limits::REDELIVERIES_MAX {
                 abandoned.insert(*fence, Lease { fence: fence.unsigned_abs(), lane, send });
                 continue;
             }

@@ -20,12 +20,15 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::open::{Opened, open_file, open_in_memory};
+use crate::reader::Reader;
 use crate::room::{Done, Room};
 use crate::writer::{Woken, Writer};
 
 /// Everything in one file.
 pub struct SqliteStore {
     layout: Layout,
+    /// None in memory: there is one connection.
+    reader: Option<Reader>,
     writer: Writer,
     woken: Woken,
     /// Dropped after the writer has ended.
@@ -35,7 +38,9 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens or makes the file at `path`; refused while another process has it. `seed` is for a new one.
     pub fn open(path: &Path, clock: Arc<dyn Clock>, seed: [u8; 19]) -> Result<SqliteStore, StoreError> {
-        SqliteStore::start(open_file(path, seed)?, clock)
+        let mut store = SqliteStore::start(open_file(path, seed)?, Arc::clone(&clock))?;
+        store.reader = Some(Reader::open(path, clock)?);
+        Ok(store)
     }
 
     /// Gone when it is dropped: for tests and simulation.
@@ -50,7 +55,7 @@ impl SqliteStore {
         // Whoever held leases was this file's only process, and is gone.
         let first = move |room: &mut Room<'_>| room.reclaim_all(&taken);
         let writer = Writer::start(opened.connection, clock, woken.clone(), first)?;
-        Ok(SqliteStore { layout, writer, woken, _lock: opened.lock })
+        Ok(SqliteStore { layout, reader: None, writer, woken, _lock: opened.lock })
     }
 
     fn run<T: Send + 'static>(
@@ -58,6 +63,27 @@ impl SqliteStore {
         verb: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(self.writer.run(verb))
+    }
+
+    /// As if the disk had room for so many pages more.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages_for_test(&self, more: i64) {
+        let limited = self.run(move |room| {
+            let there = room.one("PRAGMA page_count", [], |row| row.get::<_, i64>(0))?.unwrap_or(0);
+            room.one(&format!("PRAGMA max_page_count = {}", there + more), [], |_| Ok(()))
+        });
+        assert_eq!(limited.await, Ok(Some(())));
+    }
+
+    /// For listings: beside the writer where there is a file.
+    fn read<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
+    ) -> Answer<'_, T> {
+        match &self.reader {
+            Some(reader) => Box::pin(reader.run(verb)),
+            None => self.run(verb),
+        }
     }
 }
 
@@ -99,7 +125,7 @@ impl Campaigns for SqliteStore {
 
     fn list_campaigns<'a>(&'a self, after: &'a str, limit: usize) -> Answer<'a, Vec<CampaignRecord>> {
         let after = after.to_owned();
-        self.run(move |room| room.list_campaigns(&after, limit))
+        self.read(move |room| room.list_campaigns(&after, limit))
     }
 
     fn save_campaign(&self, record: CampaignRecord) -> Answer<'_, Option<CampaignRecord>> {
@@ -143,7 +169,7 @@ impl Users for SqliteStore {
     }
 
     fn list_users(&self, _shard: Shard, after: UserNo, limit: usize) -> Answer<'_, Vec<StoredUser>> {
-        self.run(move |room| room.users_between(after.0, u64::MAX, limit))
+        self.read(move |room| room.users_between(after.0, u64::MAX, limit))
     }
 }
 
@@ -219,25 +245,25 @@ impl Queue for SqliteStore {
 impl Ledger for SqliteStore {
     fn sends<'a>(&'a self, query: &'a SendsQuery) -> Answer<'a, SendsPage> {
         let query = query.clone();
-        self.run(move |room| room.sends(&query))
+        self.read(move |room| room.sends(&query))
     }
 
     fn send<'a>(&'a self, id: &'a SendId) -> Answer<'a, SendTrail> {
         let id = *id;
-        self.run(move |room| room.send(&id))
+        self.read(move |room| room.send(&id))
     }
 
     fn sends_after<'a>(&'a self, after: &'a str, limit: usize) -> Answer<'a, SendsPage> {
         let after = after.to_owned();
-        self.run(move |room| room.sends_after(&after, limit))
+        self.read(move |room| room.sends_after(&after, limit))
     }
 
     fn stats(&self, campaign: CampaignNo) -> Answer<'_, Vec<(Counter, i64)>> {
-        self.run(move |room| room.stats(campaign))
+        self.read(move |room| room.stats(campaign))
     }
 
     fn refusals(&self, campaign: CampaignNo, limit: usize) -> Answer<'_, Vec<RefusedRow>> {
-        self.run(move |room| room.refusals(campaign, limit))
+        self.read(move |room| room.refusals(campaign, limit))
     }
 }
 

@@ -193,8 +193,8 @@ async fn what_is_answered_is_in_the_file() {
     for n in 0..20 {
         store.accept_events(S, &[event(n)]).await.unwrap();
         let file = Connection::open(&bench.path).unwrap();
-        let there = file.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, u64>(0)).unwrap();
-        assert_eq!(there, n + 1, "seen by another connection, so committed");
+        let there = file.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(there, n as i64 + 1, "seen by another connection, so committed");
     }
 }
 

@@ -44,16 +44,23 @@ impl Room<'_> {
         Ok(self.run(sql, params)? == 1)
     }
 
-    /// Numbers above `after`, at most `last`.
-    pub(crate) fn users_between(&self, after: u64, last: u64, limit: usize) -> Done<Vec<StoredUser>> {
+    /// Numbers above `after`, at most `last`. Foreign ones are passed over: fewer than `limit` says that nobody follows.
+    pub(crate) fn users_between(&self, mut after: u64, last: u64, limit: usize) -> Done<Vec<StoredUser>> {
         let sql = "SELECT no, version, profile FROM users WHERE no > ?1 AND no <= ?2 ORDER BY no LIMIT ?3";
         let last = i64::try_from(last).unwrap_or(i64::MAX);
-        let found = self.all(sql, params![after as i64, last, limit as i64], raw)?;
-        let mut users = Vec::with_capacity(found.len());
-        for found in found {
-            users.extend(self.readable_user(found)?);
+        let mut users = Vec::new();
+        loop {
+            let wanted = limit - users.len();
+            let found = self.all(sql, params![after as i64, last, wanted as i64], raw)?;
+            let is_all = found.len() < wanted;
+            for found in found {
+                after = found.0.unsigned_abs();
+                users.extend(self.readable_user(found)?);
+            }
+            if is_all || users.len() >= limit {
+                return Ok(users);
+            }
         }
-        Ok(users)
     }
 
     pub(crate) fn last_user(&self) -> Done<u64> {

@@ -2,6 +2,7 @@
 //!
 //! An error of one verb undoes that verb only. An answer is given after the commit, so what is answered is durable.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -24,8 +25,18 @@ type Verb = Box<dyn FnOnce(&mut Room<'_>) -> Outcome + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 struct Outcome {
-    ok: bool,
+    /// What the verb failed with.
+    error: Option<StoreError>,
     answer: Answer,
+}
+
+/// A verb that panics is a bug of ours: its caller is told, and the store goes on.
+fn run_guarded(verb: Verb, room: &mut Room<'_>) -> Outcome {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(|| verb(room)));
+    done.unwrap_or_else(|_| Outcome {
+        error: Some(StoreError::Refused("a verb panicked".to_owned())),
+        answer: Box::new(drop),
+    })
 }
 
 pub(crate) struct Writer {
@@ -46,11 +57,11 @@ impl Writer {
             let mut room = Loop { connection, clock, woken, ring, waiting };
             let first: Verb = Box::new(move |room| {
                 let done = first(room);
-                let ok = done.is_ok();
-                if let Err(error) = done {
+                let error = done.err();
+                if let Some(error) = &error {
                     tracing::error!(%error, "leases of the last run are not taken back");
                 }
-                Outcome { ok, answer: Box::new(drop) }
+                Outcome { error, answer: Box::new(drop) }
             });
             room.commit(vec![first]);
             room.run();
@@ -68,11 +79,11 @@ impl Writer {
         let (tell, told) = oneshot::channel();
         let verb: Verb = Box::new(move |room| {
             let done = verb(room);
-            let ok = done.is_ok();
+            let error = done.as_ref().err().cloned();
             let answer: Answer = Box::new(move |committed| {
                 let _ = tell.send(committed.and(done));
             });
-            Outcome { ok, answer }
+            Outcome { error, answer }
         });
         let gone = || StoreError::Away("the writer has stopped".to_owned());
         match self.verbs.as_ref().ok_or_else(gone)?.try_send(verb) {
@@ -123,30 +134,48 @@ impl Loop {
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
+    /// Runs and commits all of a group; in several steps where an error undoes more than its own verb.
     fn commit(&mut self, group: Vec<Verb>) {
+        let mut left = group;
+        while !left.is_empty() {
+            left = self.commit_some(left);
+        }
+    }
+
+    /// Answers the verbs it did not come to.
+    fn commit_some(&mut self, group: Vec<Verb>) -> Vec<Verb> {
         let mut wake = Wake::default();
         let mut answers = Vec::with_capacity(group.len());
-        let begun = self.execute("BEGIN IMMEDIATE");
-        if begun.is_ok() {
-            let now = self.clock.now();
-            for verb in group {
-                let _ = self.execute("SAVEPOINT verb");
-                let mut room =
-                    Room { connection: &self.connection, now, ring: &mut self.ring, wake: &mut wake };
-                let outcome = verb(&mut room);
-                if !outcome.ok {
-                    let _ = self.execute("ROLLBACK TO verb");
-                    self.reload();
-                }
-                let _ = self.execute("RELEASE verb");
-                answers.push(outcome.answer);
-            }
-        } else {
-            answers.extend(group.into_iter().map(|verb| self.refuse(verb, &mut wake)));
+        let mut verbs = group.into_iter();
+        let mut undone = self.execute("BEGIN IMMEDIATE").err();
+        if undone.is_some() {
+            answers.extend(verbs.by_ref().map(|verb| self.refuse(verb, &mut wake)));
         }
-        let committed = begun.and_then(|()| self.execute("COMMIT"));
+        let now = self.clock.now();
+        for verb in verbs.by_ref() {
+            let _ = self.execute("SAVEPOINT verb");
+            let mut room = Room { connection: &self.connection, now, ring: &mut self.ring, wake: &mut wake };
+            let outcome = run_guarded(verb, &mut room);
+            answers.push(outcome.answer);
+            if let Some(error) = outcome.error {
+                // A full disk or a failed write ends the whole transaction: those before are undone too, and told so.
+                if self.connection.is_autocommit() {
+                    undone = Some(error);
+                    break;
+                }
+                let _ = self.execute("ROLLBACK TO verb");
+                self.reload();
+            }
+            let _ = self.execute("RELEASE verb");
+        }
+        let committed = match undone {
+            Some(error) => Err(error),
+            None => self.execute("COMMIT"),
+        };
         if committed.is_err() {
-            let _ = self.execute("ROLLBACK");
+            if !self.connection.is_autocommit() {
+                let _ = self.execute("ROLLBACK");
+            }
             self.reload();
         }
         answers.into_iter().for_each(|answer| answer(committed.clone()));
@@ -158,6 +187,7 @@ impl Loop {
                 self.woken.send.send_modify(|n| *n += 1);
             }
         }
+        verbs.collect()
     }
 
     /// No transaction could be begun: the verb's answer will carry that error, whatever it finds.
