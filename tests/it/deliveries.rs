@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_proto::v1 as wire;
 use campanile_tests::running::{Running, event};
-use campanile_tests::target::{Reply, Target};
+use campanile_tests::target::{DEADLINE, Reply, Target};
+use campanile_tests::until::until;
 
 crate::on_both_stores!(
     a_one_time_campaign_reaches_each_user_of_its_audience_once,
@@ -44,11 +45,7 @@ webhook: {{url: "{}", data: {{id: "{{{{ user_id }}}}", n: "{{{{ user.n }}}}"}}}}
     assert_eq!((stats.entered, stats.delivered, stats.planned, stats.pending), (250, 250, 250, 0));
     // It ends by itself, and nothing more came.
     let ended = wire::CampaignState::Ended as i32;
-    let looked = tokio::time::timeout(campanile_tests::target::DEADLINE, async {
-        while running.campaign("once").await.state != ended {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    });
+    let looked = until(DEADLINE, async || (running.campaign("once").await.state == ended).then_some(()));
     looked.await.expect("it ends by itself");
     assert_eq!(target.received().len(), 250);
 }

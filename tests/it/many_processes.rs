@@ -6,6 +6,7 @@ use campanile_proto::v1 as wire;
 use campanile_tests::binary::Process;
 use campanile_tests::running::Running;
 use campanile_tests::target::{DEADLINE, Received, Target};
+use campanile_tests::until::until;
 
 const CREDIT: &str = r#"
 id: credit
@@ -85,15 +86,8 @@ webhook: {{url: "{}", data: {{user: "{{{{ user_id }}}}"}}}}
     let later = enter(&running, 6_000..8_000).await;
     let store = running.store.clone();
     running.processes.push(Process::start("sender", &store, &["--dev"]));
-    let waited = tokio::time::timeout(DEADLINE * 2, async {
-        loop {
-            let stats = running.stats("credit").await;
-            if stats.finished == 8_000 {
-                return stats;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    });
+    let all_finished = async || Some(running.stats("credit").await).filter(|stats| stats.finished == 8_000);
+    let waited = until(DEADLINE * 2, all_finished);
     let stats = waited.await.expect("what the killed ones held is taken over when its leases run out");
     assert_eq!((stats.entered, stats.delivered, stats.pending), (8_000, 8_000, 0));
     let once = running.stats_until("once", |stats| stats.entered >= 6_000 && stats.pending == 0).await;

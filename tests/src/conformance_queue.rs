@@ -15,6 +15,7 @@ use crate::sample::{
     NO, add, claim_one, delivered, entered, entry, past, row, run_campaign, set_flow, settled, users,
 };
 use crate::target::DEADLINE;
+use crate::until::until;
 
 pub async fn a_request_adds_once(store: &dyn Store, shard: Shard) {
     run_campaign(store, shard).await;
@@ -117,11 +118,9 @@ pub async fn a_lease_that_ran_out_is_taken_back_until_its_send_is_given_up(store
     for redeliveries in 0..5 {
         let lease = claim_one(store, shard).await;
         assert_eq!((lease.send.redeliveries, lease.send.pinned), (redeliveries, true));
-        let taken = tokio::time::timeout(DEADLINE, async {
-            while store.reclaim(shard, 100).await.expect("the store answers") == 0 {
-                // Leases end by the store's own clock, which tells nobody.
-                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-            }
+        let taken = until(DEADLINE, async || {
+            let taken = store.reclaim(shard, 100).await.expect("the store answers");
+            (taken > 0).then_some(taken)
         });
         taken.await.expect("the lease runs out");
         assert_eq!(store.settle(shard, &[delivered(lease, past())]).await, Ok(vec![false]));
@@ -143,15 +142,10 @@ pub async fn sends_wait_in_the_wheel_until_their_time(store: &dyn Store, shard: 
     assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0, "nothing is due");
     let released = store.release(shard, 100).await.expect("the store answers");
     assert!(released.next_at.is_some_and(|at| at <= soon), "{released:?}");
-    let jobs = tokio::time::timeout(DEADLINE, async {
-        loop {
-            store.release(shard, 100).await.expect("the store answers");
-            let claimed = store.claim(shard, 9).await.expect("the store answers");
-            if !claimed.jobs.is_empty() {
-                return claimed;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    let jobs = until(DEADLINE, async || {
+        store.release(shard, 100).await.expect("the store answers");
+        let claimed = store.claim(shard, 9).await.expect("the store answers");
+        (!claimed.jobs.is_empty()).then_some(claimed)
     });
     let claimed = jobs.await.expect("it comes");
     assert_eq!((claimed.jobs.len(), claimed.jobs[0].lease.send.user), (1, UserNo(1)));

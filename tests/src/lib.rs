@@ -10,3 +10,4 @@ pub mod redis_server;
 pub mod sample;
 pub mod store_clock;
 pub mod target;
+pub mod until;

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::binary::{Api, Process};
 use crate::redis_server::RedisServer;
 use crate::target::DEADLINE;
+use crate::until::until;
 
 /// What runs besides the first process, and where everything is kept.
 pub struct Running {
@@ -121,19 +122,10 @@ impl Running {
         id: &str,
         wanted: impl Fn(&wire::CampaignStats) -> bool,
     ) -> wire::CampaignStats {
-        let looked = tokio::time::timeout(DEADLINE, async {
-            loop {
-                let stats = self.stats(id).await;
-                if wanted(&stats) {
-                    return stats;
-                }
-                // Counters are not told, they are asked for.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        });
+        let looked = until(DEADLINE, async || Some(self.stats(id).await).filter(&wanted));
         match looked.await {
-            Ok(stats) => stats,
-            Err(_) => panic!("the stats of {id} stayed {:#?}", self.stats(id).await),
+            Some(stats) => stats,
+            None => panic!("the stats of {id} stayed {:#?}", self.stats(id).await),
         }
     }
 

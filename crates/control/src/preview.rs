@@ -2,8 +2,7 @@
 //! stored and nothing is sent.
 
 use campanile_core::campaign::Campaign;
-use campanile_core::campaign_delivery::{Triggered, When};
-use campanile_core::event::Event;
+use campanile_core::campaign_delivery::When;
 use campanile_core::facts::Facts;
 use campanile_core::fault::Faults;
 use campanile_core::reason::Refusal;
@@ -126,7 +125,7 @@ fn write(
 /// Why the user would not enter, by the conditions of the campaign.
 fn refused(campaign: &Campaign, facts: &Facts<'_>) -> Option<(Refusal, String)> {
     if let (When::Triggered(triggered), Some(event)) = (&campaign.when, facts.event)
-        && let Some(why) = unfit(triggered, event, facts)
+        && let Some(why) = triggered.unfit(event, facts)
     {
         return Some((Refusal::ConditionFalse, why));
     }
@@ -134,16 +133,6 @@ fn refused(campaign: &Campaign, facts: &Facts<'_>) -> Option<(Refusal, String)> 
         return None;
     }
     Some((Refusal::NotInAudience, campaign.audience.explain(facts).first_false().unwrap_or_default()))
-}
-
-/// Why no trigger takes the event; none if one does.
-fn unfit(triggered: &Triggered, event: &Event, facts: &Facts<'_>) -> Option<String> {
-    let mut why = None;
-    for trigger in triggered.triggers.iter().filter(|trigger| trigger.event == event.name) {
-        let condition = trigger.condition.as_ref().filter(|condition| !condition.matches(facts))?;
-        why = why.or_else(|| condition.explain(facts).first_false());
-    }
-    why.or_else(|| Some(format!("no trigger names the event {:?}", event.name)))
 }
 
 fn shown(request: &Request, head: &AttemptHead<'_>) -> wire::RenderedRequest {

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::State;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
-use campanile_core::network::Policy;
-use campanile_core::secret::{Secret, Secrets};
+use campanile_core::secret::Secret;
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::secret_service_server::SecretService;
 use tonic::{Request, Response, Status};
@@ -95,7 +94,6 @@ impl SecretService for SecretNames {
 
 /// Ids of the live campaigns whose definition names the secret.
 async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<String>, Status> {
-    let (policy, secrets) = (Policy::unchecked(), Secrets::unchecked());
     let mut users = BTreeSet::new();
     let mut after = String::new();
     loop {
@@ -103,11 +101,11 @@ async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<Stri
         let Some(last) = page.last() else { return Ok(users) };
         after.clone_from(&last.id);
         for record in page.iter().filter(|r| !matches!(r.state, State::Draft | State::Ended)) {
-            let rules = Rules { policy: &policy, secrets: &secrets, now: record.created_at };
             // A definition that cannot be read keeps what it may use.
-            let uses = Campaign::compile(record.draft.clone(), &rules).map_or(true, |campaign| {
-                campaign.actions.iter().any(|a| a.webhook.secrets().iter().any(|s| s == name))
-            });
+            let uses = Campaign::compile_saved(record.draft.clone(), record.created_at)
+                .map_or(true, |campaign| {
+                    campaign.actions.iter().any(|a| a.webhook.secrets().iter().any(|s| s == name))
+                });
             if uses {
                 users.insert(record.id.clone());
             }

@@ -10,7 +10,9 @@ use crate::civil_text::{parse_instant, parse_zone};
 use crate::draft::{
     Delivery, Kind, OneTime, Recurring as RecurringDraft, TriggerOn, Triggered as TriggeredDraft,
 };
+use crate::event::Event;
 use crate::expression::{Expression, Scope};
+use crate::facts::Facts;
 use crate::fault::Faults;
 use crate::limits;
 use crate::recurrence::Recurrence;
@@ -43,6 +45,18 @@ pub struct Recurring {
 pub struct Triggered {
     pub triggers: Vec<EventTrigger>,
     pub delay: Duration,
+}
+
+impl Triggered {
+    /// Why no trigger takes the event; none if one does.
+    pub fn unfit(&self, event: &Event, facts: &Facts<'_>) -> Option<String> {
+        let mut why = None;
+        for trigger in self.triggers.iter().filter(|trigger| trigger.event == event.name) {
+            let condition = trigger.condition.as_ref().filter(|condition| !condition.matches(facts))?;
+            why = why.or_else(|| condition.explain(facts).first_false());
+        }
+        why.or_else(|| Some(format!("no trigger names the event {:?}", event.name)))
+    }
 }
 
 /// An event by name, with a condition on it and its user.

@@ -4,15 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::{Triggered, When};
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::{Draft, Kind, TriggerOn};
 use campanile_core::limits;
-use campanile_core::network::Policy;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
-use campanile_core::secret::Secrets;
 use jiff::Timestamp;
 
 use crate::plan::Planned;
@@ -240,10 +238,9 @@ async fn compile_with(
     Ok(Some(Arc::new(Compiled { campaign, destination })))
 }
 
-/// A revision of a campaign as it was saved. It was checked then; where it may send is the senders' to say.
+/// A revision of a campaign as it was saved.
 pub fn compile(record: &CampaignRecord, draft: Draft) -> Option<Campaign> {
-    let (policy, secrets) = (Policy::unchecked(), Secrets::unchecked());
-    match Campaign::compile(draft, &Rules { policy: &policy, secrets: &secrets, now: record.created_at }) {
+    match Campaign::compile_saved(draft, record.created_at) {
         Ok(campaign) => Some(campaign),
         Err(faults) => {
             tracing::error!(

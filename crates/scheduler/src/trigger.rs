@@ -177,17 +177,8 @@ fn decide_entry<'k>(
     let due_at = occurred_at.checked_add(triggered.delay).unwrap_or(Timestamp::MAX);
     let fallback_zone = &planned.campaign.fallback_zone;
     let facts = Facts { profile, event: Some(event), values: None, as_of: occurred_at, now, fallback_zone };
-    let mut first_false = None;
-    let of_name = triggered.triggers.iter().filter(|trigger| trigger.event == event.name);
-    let fits = of_name.map(|trigger| trigger.condition.as_ref()).any(|condition| {
-        let holds = condition.is_none_or(|condition| condition.matches(&facts));
-        if let (false, None, Some(condition)) = (holds, &first_false, condition) {
-            first_false = condition.explain(&facts).first_false();
-        }
-        holds
-    });
-    if !fits {
-        return Err((Refusal::ConditionFalse, first_false.unwrap_or_default()));
+    if let Some(why) = triggered.unfit(event, &facts) {
+        return Err((Refusal::ConditionFalse, why));
     }
     // Conditions of the audience about time are judged as of the due instant, here and again before the send.
     let facts = Facts { as_of: due_at, ..facts };

@@ -5,10 +5,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use campanile_core::campaign::{Campaign, Rules};
+use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
-use campanile_core::network::Policy;
 use campanile_core::number::CampaignNo;
 use campanile_core::ports::{Changed, Store, StoreError};
 use campanile_core::secret::Secrets;
@@ -142,11 +141,8 @@ impl Compiled {
     }
 }
 
-/// It was checked when it was saved; where it may send, and with which secrets, is asked again for every request.
 fn compile(record: &CampaignRecord, draft: Draft, secrets: &Secrets) -> Result<Compiled, String> {
-    let (policy, any) = (Policy::unchecked(), Secrets::unchecked());
-    let rules = Rules { policy: &policy, secrets: &any, now: record.created_at };
-    let campaign = Campaign::compile(draft, &rules).map_err(|faults| faults.to_string())?;
+    let campaign = Campaign::compile_saved(draft, record.created_at).map_err(|faults| faults.to_string())?;
     let keys = campaign.actions.iter().map(|action| action.webhook.signing_keys(secrets)).collect();
     Ok(Compiled { campaign, keys })
 }

@@ -9,6 +9,10 @@ use rusqlite::params;
 
 use crate::room::{Done, Room};
 
+/// Old requests go a few at a time, faster than new ones come.
+pub(crate) const FORGET_REQUESTS: &str =
+    "DELETE FROM requests WHERE request IN (SELECT request FROM requests WHERE at < ?1 LIMIT 10)";
+
 impl Room<'_> {
     pub(crate) fn add(&mut self, add: &Add) -> Done<Added> {
         let now = millis(self.now) as i64;
@@ -30,15 +34,8 @@ impl Room<'_> {
         self.keep_refused(&add.refused)?;
         let sql = "INSERT INTO requests (request, body, answer, at) VALUES (?1, ?2, ?3, ?4)";
         self.run(sql, params![add.request.as_slice(), add.body.as_slice(), add.answer, now])?;
-        self.forget_requests(now - kept)?;
+        self.run(FORGET_REQUESTS, [now - kept])?;
         Ok(Added::Now)
-    }
-
-    /// Old requests go a few at a time; the table is small, so looking for them is cheap.
-    fn forget_requests(&self, before: i64) -> Done<()> {
-        let sql =
-            "DELETE FROM requests WHERE request IN (SELECT request FROM requests WHERE at < ?1 LIMIT 10)";
-        self.run(sql, [before]).map(drop)
     }
 
     pub(crate) fn release(&mut self, limit: usize) -> Done<Released> {

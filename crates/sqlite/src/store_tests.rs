@@ -14,6 +14,7 @@ use campanile_core::ports::{
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
+use crate::queue::FORGET_REQUESTS;
 use crate::store::SqliteStore;
 
 const S: Shard = Shard(0);
@@ -208,6 +209,16 @@ async fn a_request_is_known_for_a_day() {
     assert_eq!(store.add(S, &add).await, Ok(Added::Before(vec![7])));
     bench.clock.advance(SignedDuration::from_hours(2));
     assert_eq!(store.add(S, &add).await, Ok(Added::Now));
+}
+
+#[test]
+fn forgetting_requests_reads_no_request_that_stays() {
+    let bench = bench();
+    drop(bench.open());
+    let file = Connection::open(&bench.path).unwrap();
+    let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN {FORGET_REQUESTS}")).unwrap();
+    let steps: Vec<String> = plan.query_map([0], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    assert!(!steps.is_empty() && !steps.iter().any(|step| step.starts_with("SCAN")), "{steps:?}");
 }
 
 #[tokio::test]
