@@ -8,7 +8,7 @@ use campanile_core::secret::Secret;
 use rusqlite::params;
 use serde::de::DeserializeOwned;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, Room, View};
 
 /// Changes that are remembered; who missed more reads all.
 const CHANGES_MAX: i64 = 10_000;
@@ -31,6 +31,57 @@ impl Room<'_> {
         Ok(Some(record))
     }
 
+    pub(crate) fn save_campaign(&self, mut record: CampaignRecord) -> Done<Option<CampaignRecord>> {
+        let expected = record.version;
+        record.version += 1;
+        let sql = "UPDATE campaigns SET version = ?3, doc = ?4 WHERE no = ?1 AND version = ?2";
+        let params = params![record.no.0, expected as i64, record.version as i64, json(&record)?];
+        if self.run(sql, params)? == 0 {
+            return Ok(None);
+        }
+        self.keep_revision(&record)?;
+        self.note_change(i64::from(record.no.0))?;
+        Ok(Some(record))
+    }
+
+    fn keep_revision(&self, record: &CampaignRecord) -> Done<()> {
+        let sql = "INSERT OR IGNORE INTO revisions (no, revision, draft) VALUES (?1, ?2, ?3)";
+        self.run(sql, params![record.no.0, record.revision, json(&record.draft)?]).map(drop)
+    }
+
+    fn note_change(&self, what: i64) -> Done<()> {
+        self.run("INSERT INTO changes (campaign) VALUES (?1)", [what])?;
+        self.run("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?1", [CHANGES_MAX])
+            .map(drop)
+    }
+
+    pub(crate) fn destinations(&self, names: &[String]) -> Done<Vec<DestinationNo>> {
+        let sql = "INSERT INTO destinations (name, no) VALUES (?1, (SELECT coalesce(max(no), 0) + 1 FROM destinations))
+            ON CONFLICT (name) DO NOTHING";
+        let mut numbers = Vec::with_capacity(names.len());
+        for name in names {
+            self.run(sql, [name])?;
+            let no =
+                self.one("SELECT no FROM destinations WHERE name = ?1", [name], |row| row.get::<_, u32>(0))?;
+            numbers.push(DestinationNo(no.unwrap_or(0)));
+        }
+        Ok(numbers)
+    }
+
+    pub(crate) fn put_secret(&self, secret: &Secret) -> Done<()> {
+        let sql = "INSERT INTO secrets (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![secret.name, json(secret)?])?;
+        self.note_change(SECRETS)
+    }
+
+    pub(crate) fn delete_secret(&self, name: &str) -> Done<bool> {
+        let was_there = self.run("DELETE FROM secrets WHERE name = ?1", [name])? > 0;
+        self.note_change(SECRETS)?;
+        Ok(was_there)
+    }
+}
+
+impl View<'_> {
     pub(crate) fn campaign(&self, id: &str) -> Done<Option<CampaignRecord>> {
         let doc = self.one("SELECT doc FROM campaigns WHERE id = ?1", [id], |row| row.get::<_, String>(0))?;
         doc.map(|doc| read("campaign", &doc)).transpose()
@@ -65,34 +116,10 @@ impl Room<'_> {
         }
     }
 
-    pub(crate) fn save_campaign(&self, mut record: CampaignRecord) -> Done<Option<CampaignRecord>> {
-        let expected = record.version;
-        record.version += 1;
-        let sql = "UPDATE campaigns SET version = ?3, doc = ?4 WHERE no = ?1 AND version = ?2";
-        let params = params![record.no.0, expected as i64, record.version as i64, json(&record)?];
-        if self.run(sql, params)? == 0 {
-            return Ok(None);
-        }
-        self.keep_revision(&record)?;
-        self.note_change(i64::from(record.no.0))?;
-        Ok(Some(record))
-    }
-
-    fn keep_revision(&self, record: &CampaignRecord) -> Done<()> {
-        let sql = "INSERT OR IGNORE INTO revisions (no, revision, draft) VALUES (?1, ?2, ?3)";
-        self.run(sql, params![record.no.0, record.revision, json(&record.draft)?]).map(drop)
-    }
-
     pub(crate) fn revision(&self, no: CampaignNo, revision: u32) -> Done<Option<Draft>> {
         let sql = "SELECT draft FROM revisions WHERE no = ?1 AND revision = ?2";
         let doc = self.one(sql, params![no.0, revision], |row| row.get::<_, String>(0))?;
         doc.map(|doc| read("revision", &doc)).transpose()
-    }
-
-    fn note_change(&self, what: i64) -> Done<()> {
-        self.run("INSERT INTO changes (campaign) VALUES (?1)", [what])?;
-        self.run("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?1", [CHANGES_MAX])
-            .map(drop)
     }
 
     pub(crate) fn changes(&self, cursor: &str) -> Done<Changes> {
@@ -115,25 +142,6 @@ impl Room<'_> {
         Ok(Changes { cursor: last.to_string(), campaigns: Changed::These(numbers.collect()), secrets })
     }
 
-    pub(crate) fn destinations(&self, names: &[String]) -> Done<Vec<DestinationNo>> {
-        let sql = "INSERT INTO destinations (name, no) VALUES (?1, (SELECT coalesce(max(no), 0) + 1 FROM destinations))
-            ON CONFLICT (name) DO NOTHING";
-        let mut numbers = Vec::with_capacity(names.len());
-        for name in names {
-            self.run(sql, [name])?;
-            let no =
-                self.one("SELECT no FROM destinations WHERE name = ?1", [name], |row| row.get::<_, u32>(0))?;
-            numbers.push(DestinationNo(no.unwrap_or(0)));
-        }
-        Ok(numbers)
-    }
-
-    pub(crate) fn put_secret(&self, secret: &Secret) -> Done<()> {
-        let sql = "INSERT INTO secrets (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = excluded.doc";
-        self.run(sql, params![secret.name, json(secret)?])?;
-        self.note_change(SECRETS)
-    }
-
     pub(crate) fn secrets(&self) -> Done<Vec<Secret>> {
         let docs = self.all("SELECT doc FROM secrets ORDER BY name", [], |row| row.get::<_, String>(0))?;
         // Not with the parser's words, which may quote what it read.
@@ -141,12 +149,6 @@ impl Room<'_> {
             serde_json::from_str(&doc).inspect_err(|_| tracing::error!("a stored secret is foreign")).ok()
         };
         Ok(docs.into_iter().filter_map(read).collect())
-    }
-
-    pub(crate) fn delete_secret(&self, name: &str) -> Done<bool> {
-        let was_there = self.run("DELETE FROM secrets WHERE name = ?1", [name])? > 0;
-        self.note_change(SECRETS)?;
-        Ok(was_there)
     }
 }
 

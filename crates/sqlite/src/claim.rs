@@ -1,77 +1,87 @@
-//! Claims: leased sends, fair over lanes, pinned, with what is needed to decide and render them.
+//! Claims: leased sends, fair over lanes and pinned; then, in a view of their own, what is needed to decide and render them.
 
-use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::control_word::ControlWord;
 use campanile_core::due_send::{DueSend, Lane, Lease};
 use campanile_core::limits;
 use campanile_core::number::millis;
 use campanile_core::ports::{Claimed, Job};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, Room, View};
 
 /// Lanes that one claim looks at.
 const LANES_MAX: usize = 64;
+/// The least a lane is given in its turn: a claim over many lanes serves some of them well, and the next claim others.
+const QUANTUM: usize = 8;
+
+/// What a claim leased, before anybody looked up whom it is about.
+pub(crate) struct Leased {
+    at: Timestamp,
+    leases: Vec<(Lease, ControlWord)>,
+    more: bool,
+}
 
 impl Room<'_> {
-    pub(crate) fn claim(&mut self, want: usize) -> Done<Claimed> {
+    pub(crate) fn lease(&mut self, want: usize) -> Done<Leased> {
         let want = want.min(limits::CLAIM_MAX);
-        let mut served: Vec<(Lane, ControlWord)> = Vec::new();
-        for lane in self.ring.in_turn() {
-            if served.len() == LANES_MAX {
+        let mut leases = Vec::with_capacity(want);
+        let first_fence = self.meta("fence")? + 1;
+        let mut fences = first_fence..;
+        while leases.len() < want {
+            let turn = self.memory.ring.in_turn(LANES_MAX);
+            if turn.is_empty() {
                 break;
             }
-            match self.control_word(lane.campaign)? {
-                Some(word) if word.flow != Flow::Held => served.push((lane, word)),
-                _ => {}
-            }
-        }
-        let weights: usize = served.iter().map(|(_, word)| usize::from(word.weight.max(1))).sum();
-        let mut jobs = Vec::new();
-        // A lane's share first, then what others left.
-        for round in 0..2 {
-            for (lane, word) in &served {
-                let left = want - jobs.len();
-                let share = (want * usize::from(word.weight.max(1))).div_ceil(weights.max(1));
-                let n = if round == 0 { share.min(left) } else { left };
-                if n > 0 && self.ring.len(lane) > 0 {
-                    self.take(*lane, *word, n, &mut jobs)?;
+            let weights: usize = turn.iter().map(|(_, word)| usize::from(word.weight.max(1))).sum();
+            let whole = want - leases.len();
+            for (lane, word) in turn {
+                let share = (whole * usize::from(word.weight.max(1))).div_ceil(weights).max(QUANTUM);
+                let n = share.min(want - leases.len());
+                if n == 0 {
+                    break;
                 }
+                self.take(lane, word, n, &mut fences, &mut leases)?;
             }
         }
-        let more = served.iter().any(|(lane, _)| self.ring.len(lane) > 0);
-        Ok(Claimed { at: self.now, jobs, more })
+        if fences.start > first_fence {
+            self.raise_meta("fence", fences.start - first_fence)?;
+        }
+        Ok(Leased { at: self.now, leases, more: self.memory.ring.has_more() })
     }
 
-    fn take(&mut self, lane: Lane, word: ControlWord, n: usize, jobs: &mut Vec<Job>) -> Done<()> {
+    fn take(
+        &mut self,
+        lane: Lane,
+        word: ControlWord,
+        n: usize,
+        fences: &mut impl Iterator<Item = u64>,
+        leases: &mut Vec<(Lease, ControlWord)>,
+    ) -> Done<()> {
         let name = lane.encode();
         let sql = "SELECT seq, core FROM lanes WHERE lane = ?1 ORDER BY seq LIMIT ?2";
         let rows = self.all(sql, params![name.as_slice(), n as i64], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         })?;
         let Some((last, _)) = rows.last() else {
-            // The ring was wrong about it.
-            self.ring.take(&lane, usize::MAX, word.weight);
+            self.memory.ring().forget(&lane);
             return Ok(());
         };
         self.run("DELETE FROM lanes WHERE lane = ?1 AND seq <= ?2", params![name.as_slice(), last])?;
-        self.ring.take(&lane, rows.len(), word.weight);
-        let fence = self.meta("fence")?;
-        self.raise_meta("fence", rows.len() as u64)?;
+        self.memory.ring().take(&lane, rows.len(), word.weight);
         let lease_for = SignedDuration::from_secs(i64::from(word.lease_secs.max(1)));
         let expires_at = millis(self.now.checked_add(lease_for).unwrap_or(self.now)) as i64;
-        for ((_, core), fence) in rows.into_iter().zip(fence + 1..) {
+        let sql = "INSERT INTO leases (fence, expires_at, lane, core) VALUES (?1, ?2, ?3, ?4)";
+        for (_, core) in rows {
             let Ok(send) = DueSend::decode(&core) else {
                 self.put_aside("a lane", &core)?;
                 continue;
             };
+            let Some(fence) = fences.next() else { break };
             let lease = Lease { fence, lane, send: self.pin(send, &word) };
-            let sql = "INSERT INTO leases (fence, expires_at, lane, core) VALUES (?1, ?2, ?3, ?4)";
-            self.run(
-                sql,
-                params![fence as i64, expires_at, name.as_slice(), lease.send.encode().as_slice()],
-            )?;
-            jobs.push(self.job(lease, word)?);
+            let core = lease.send.encode();
+            self.run(sql, params![fence as i64, expires_at, name.as_slice(), core.as_slice()])?;
+            leases.push((lease, word));
         }
         Ok(())
     }
@@ -86,27 +96,34 @@ impl Room<'_> {
         }
         send
     }
+}
+
+impl View<'_> {
+    pub(crate) fn jobs(&self, leased: Leased) -> Done<Claimed> {
+        let jobs = leased.leases.into_iter().map(|(lease, control)| self.job(lease, control));
+        Ok(Claimed { at: leased.at, jobs: jobs.collect::<Done<_>>()?, more: leased.more })
+    }
 
     fn job(&self, lease: Lease, control: ControlWord) -> Done<Job> {
         let send = &lease.send;
-        let entry = params![lease.lane.campaign.0, send.user.0 as i64, send.key as i64];
+        let (campaign, user, key) = (lease.lane.campaign.0, send.user.0 as i64, send.key as i64);
         let profile = self.load_user(send.user)?.map(|user| user.profile);
         let data = match send.has_data {
             true => {
                 let sql = "SELECT bytes FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
-                self.one(sql, entry, |row| row.get(0))?
+                self.one(sql, params![campaign, user, key], |row| row.get(0))?
             }
             false => None,
         };
         let kept = match send.has_request {
-            true => {
-                let sql =
-                    "SELECT bytes FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
-                let of = params![lease.lane.campaign.0, send.user.0 as i64, send.key as i64, send.action];
-                self.one(sql, of, |row| row.get(0))?
-            }
+            true => self.kept(campaign, user, key, send.action)?,
             false => None,
         };
         Ok(Job { lease, control, profile, data, kept })
+    }
+
+    pub(crate) fn kept(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<Option<Vec<u8>>> {
+        let sql = "SELECT bytes FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
+        self.one(sql, params![campaign, user, key, action], |row| row.get(0))
     }
 }

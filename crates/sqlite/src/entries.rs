@@ -28,9 +28,9 @@ impl Room<'_> {
         }
         let sql = "INSERT INTO wheel (at, seq, lane, core) VALUES (?1,
             (SELECT coalesce(max(seq), 0) + 1 FROM wheel WHERE at = ?1), ?2, ?3)";
-        let (lane, core) = (due.lane.encode(), due.send.encode());
-        self.run(sql, params![millis(due.at) as i64, lane.as_slice(), core.as_slice()])?;
-        self.wake.schedule = true;
+        let (at, lane, core) = (millis(due.at) as i64, due.lane.encode(), due.send.encode());
+        self.run(sql, params![at, lane.as_slice(), core.as_slice()])?;
+        self.wake.schedule |= self.memory.note_due(at);
         Ok(())
     }
 
@@ -47,9 +47,7 @@ impl Room<'_> {
             }
         };
         self.run(sql, params![lane.encode().as_slice(), core])?;
-        if self.ring.add(lane, 1) {
-            self.wake.send = true;
-        }
+        self.wake.send |= self.memory.ring().add(lane, 1);
         Ok(())
     }
 

@@ -7,18 +7,15 @@ use campanile_core::number::{UserNo, instant, millis};
 use campanile_core::ports::{EventCommit, EventPage, LoggedEvent, NewEvent, StoreError};
 use rusqlite::params;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, Room, View};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 impl Room<'_> {
     pub(crate) fn accept_events(&mut self, events: &[NewEvent]) -> Done<Vec<bool>> {
-        let waiting = self.one(
-            "SELECT count(*) FROM (SELECT 1 FROM events LIMIT ?1)",
-            [limits::EVENT_LOG_MAX as i64],
-            |row| row.get::<_, i64>(0),
-        )?;
-        let waiting = waiting.unwrap_or(0).unsigned_abs() as usize;
+        // Their places have no gaps.
+        let waiting = "SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)";
+        let waiting = self.one(waiting, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).max(0) as usize;
         if waiting + events.len() > limits::EVENT_LOG_MAX {
             return Err(StoreError::Full(format!("{waiting} events are waiting to be looked at")));
         }
@@ -35,16 +32,20 @@ impl Room<'_> {
             if !is_new {
                 continue;
             }
-            let Some(user) = self.open_user(&event.user_id, Some(event.accepted_at))? else { continue };
+            let user = self.open_user_no(&event.user_id, event.accepted_at)?;
             let sql = "INSERT INTO events (accepted_at, user, bytes) VALUES (?1, ?2, ?3)";
-            self.run(sql, params![millis(event.accepted_at) as i64, user.no.0 as i64, event.bytes])?;
-            self.wake.schedule = true;
+            self.run(sql, params![millis(event.accepted_at) as i64, user.0 as i64, event.bytes])?;
         }
-        let today = (millis(self.now) / DAY_MS) as i64;
-        self.run("DELETE FROM seen WHERE day < ?1", [today - 1])?;
+        self.wake.schedule |= waiting == 0 && answers.contains(&true);
+        // A day's ids may be millions: they go a few at a time, more than come.
+        let sql =
+            "DELETE FROM seen WHERE (day, hash) IN (SELECT day, hash FROM seen WHERE day < ?1 LIMIT 1000)";
+        self.run(sql, [(millis(self.now) / DAY_MS) as i64 - 1])?;
         Ok(answers)
     }
+}
 
+impl View<'_> {
     pub(crate) fn read_events(&self, limit: usize) -> Done<EventPage> {
         let sql = "SELECT accepted_at, user, bytes FROM events ORDER BY seq LIMIT ?1";
         let events = self.all(sql, [limit as i64], |row| {
@@ -61,7 +62,9 @@ impl Room<'_> {
         }
         Ok(EventPage { head: self.meta("head")?, control: self.meta("control")?, events, users })
     }
+}
 
+impl Room<'_> {
     pub(crate) fn commit_events(&mut self, commit: &EventCommit) -> Done<bool> {
         if self.meta("head")? != commit.head || self.meta("control")? != commit.control {
             return Ok(false);

@@ -10,13 +10,13 @@ use campanile_core::ports::{RefusedRow, SendRow, SendTrail, SendsPage, SendsQuer
 use campanile_core::reason::Refusal;
 use rusqlite::params;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, View};
 
 /// Rows read at once while looking through the log.
 const SCAN: usize = 1_000;
 const SHARD: Shard = Shard(0);
 
-impl Room<'_> {
+impl View<'_> {
     pub(crate) fn sends(&self, query: &SendsQuery) -> Done<SendsPage> {
         let mut page = SendsPage::default();
         let from = query.page.parse::<i64>().unwrap_or(i64::MAX);
@@ -44,9 +44,7 @@ impl Room<'_> {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        let sql = "SELECT bytes FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
-        let of = params![id.campaign.0, id.user.0 as i64, id.key as i64, id.action];
-        trail.kept = self.one(sql, of, |row| row.get(0))?;
+        trail.kept = self.kept(id.campaign.0, id.user.0 as i64, id.key as i64, id.action)?;
         Ok(trail)
     }
 

@@ -1,12 +1,13 @@
 //! The store on one SQLite file: for one machine, with nothing to install. One shard; one process holds the file.
 //!
-//! `writer` owns the only connection that writes, and commits for many callers at once: what is answered is on the disk. The verbs stand
-//! beside it, one file for each port; none of them knows of threads.
+//! `writer` owns the only connection that writes, and commits for many callers at once: what is answered is on the disk. `readers` look
+//! things up beside it, so that no page keeps a send waiting. The verbs are one file for each port; none of them knows of threads.
 
 pub mod store;
 
+mod memory;
 mod open;
-mod reader;
+mod readers;
 mod room;
 mod writer;
 

@@ -8,12 +8,12 @@ use campanile_core::number::millis;
 use campanile_core::ports::{Advance, Advanced, OccurrenceKey, Walk};
 use rusqlite::params;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, Room, View};
 
 /// How long the cursor of a closed occurrence stays, so that nobody can walk it anew with an old one.
 const CLOSED_KEPT_MS: i64 = 48 * 3600 * 1000;
 
-impl Room<'_> {
+impl View<'_> {
     pub(crate) fn walk(&self, occurrence: OccurrenceKey, limit: usize) -> Done<Walk> {
         let stored = self.cursor(occurrence)?;
         let (cursor, last) = stored.map_or_else(|| Ok((0, self.last_user()?)), Ok)?;
@@ -28,7 +28,9 @@ impl Room<'_> {
             Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
         })
     }
+}
 
+impl Room<'_> {
     pub(crate) fn advance(&mut self, advance: &Advance) -> Done<Advanced> {
         let stored = self.cursor(advance.occurrence)?;
         if stored.map_or(0, |(cursor, _)| cursor) != advance.from {
@@ -38,7 +40,7 @@ impl Room<'_> {
         for entry in advance.entries.iter().filter(|entry| entry.due.at <= self.now) {
             *adding.entry(entry.due.lane).or_default() += 1;
         }
-        if adding.keys().any(|lane| self.ring.len(lane) >= limits::LANE_HIGH_WATER) {
+        if adding.keys().any(|lane| self.memory.ring.len(lane) >= limits::LANE_HIGH_WATER) {
             return Ok(Advanced::Busy);
         }
         let last = stored.map_or_else(|| self.last_user(), |(_, last)| Ok(last))?;

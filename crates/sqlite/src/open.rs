@@ -6,10 +6,21 @@ use std::path::Path;
 
 use campanile_core::number::Layout;
 use campanile_core::ports::StoreError;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-/// Of the tables below. Another one is refused by name.
-const FORMAT: i64 = 1;
+/// Of the tables below, once every upgrade was made. A newer one is refused by name.
+const FORMAT: i64 = 2;
+
+/// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
+///
+/// | format | since it |
+/// | --- | --- |
+/// | 2 | old requests are found by an index; log rows and failed sends know when they came, so that age ends them |
+const UPGRADES: [&str; 1] = ["
+CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
+ALTER TABLE failed ADD COLUMN at INTEGER;
+ALTER TABLE log ADD COLUMN at INTEGER;
+"];
 
 const SCHEMA: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -34,7 +45,6 @@ CREATE TABLE kept (campaign INTEGER, user INTEGER, key INTEGER, action INTEGER, 
     PRIMARY KEY (campaign, user, key, action)) WITHOUT ROWID;
 CREATE TABLE failed (seq INTEGER PRIMARY KEY AUTOINCREMENT, campaign INTEGER, user INTEGER, key INTEGER, action INTEGER);
 CREATE TABLE requests (request BLOB PRIMARY KEY, body BLOB NOT NULL, answer BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX requests_at ON requests (at);
 CREATE TABLE counters (campaign INTEGER, field TEXT, n INTEGER NOT NULL, PRIMARY KEY (campaign, field)) WITHOUT ROWID;
 CREATE TABLE log (seq INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL);
 CREATE TABLE refused (campaign INTEGER, seq INTEGER, doc TEXT NOT NULL, PRIMARY KEY (campaign, seq)) WITHOUT ROWID;
@@ -64,15 +74,6 @@ pub(crate) fn open_in_memory(seed: [u8; 19]) -> Result<Opened, StoreError> {
     prepare(Connection::open_in_memory().map_err(|e| broken(&e))?, seed)
 }
 
-/// A second connection, which cannot write.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open(path).map_err(|e| broken(&e))?;
-    connection
-        .execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384;")
-        .map_err(|e| broken(&e))?;
-    Ok(connection)
-}
-
 fn lock(path: &Path) -> Result<File, StoreError> {
     let name = path.with_extension("lock");
     let refused = |text: String| StoreError::Refused(text);
@@ -90,6 +91,16 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 fn private(path: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     made.map(drop).map_err(|e| StoreError::Refused(format!("open {}: {e}", path.display())))
+}
+
+/// Another connection to a file that is open already, for reading only.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| broken(&e))?;
+    let settings = "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;";
+    connection.execute_batch(settings).map_err(|e| broken(&e))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
 fn prepare(connection: Connection, seed: [u8; 19]) -> Result<Opened, StoreError> {
@@ -116,11 +127,15 @@ fn layout(connection: &Connection, seed: [u8; 19]) -> Result<Layout, StoreError>
         .query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get::<_, i64>(0))
         .optional()
         .unwrap_or_default();
+    let format = match format {
+        Some(older @ 1..FORMAT) => Some(upgrade(connection, older).map_err(|e| broken(&e))?),
+        other => other,
+    };
     if format != Some(FORMAT) {
         let found = format.map_or_else(|| "none of ours".to_owned(), |format| format.to_string());
         return Err(StoreError::Foreign {
             place: "the SQLite file".to_owned(),
-            text: format!("its format is {found}, this version of campanile reads format {FORMAT}"),
+            text: format!("its format is {found}, this version of campanile reads formats 1 to {FORMAT}"),
         });
     }
     let (birth, key) = (meta("birth").map_err(|e| broken(&e))?, meta("hash_key").map_err(|e| broken(&e))?);
@@ -141,13 +156,24 @@ fn create(connection: &Connection, seed: [u8; 19]) -> rusqlite::Result<()> {
     let put = |name: &str, value: &dyn rusqlite::ToSql| {
         connection.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", params![name, value]).map(drop)
     };
-    put("format", &FORMAT)?;
+    put("format", &1_i64)?;
     put("birth", &seed[..3].to_vec())?;
     put("hash_key", &seed[3..].to_vec())?;
     for counter in ["fence", "control", "head"] {
         put(counter, &0_i64)?;
     }
     connection.execute_batch("COMMIT")
+}
+
+/// All steps or none.
+fn upgrade(connection: &Connection, from: i64) -> rusqlite::Result<i64> {
+    let transaction = connection.unchecked_transaction()?;
+    for step in UPGRADES.iter().skip(from.saturating_sub(1).max(0) as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+    transaction.commit()?;
+    Ok(FORMAT)
 }
 
 /// What an error of SQLite means to a caller.

@@ -1,17 +1,17 @@
 //! The queue but for claims and settlements: requests, release, reclaim, control words.
 
-use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::control_word::ControlWord;
 use campanile_core::due_send::{DueSend, Lane};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, instant, millis};
 use campanile_core::ports::{Add, Added, Released};
 use rusqlite::params;
 
-use crate::room::{Done, Room};
+use crate::room::{Done, Room, View};
 
-/// Old requests go a few at a time, faster than new ones come.
+/// Old requests go a few at a time, the oldest first, faster than new ones come.
 pub(crate) const FORGET_REQUESTS: &str =
-    "DELETE FROM requests WHERE request IN (SELECT request FROM requests WHERE at < ?1 LIMIT 10)";
+    "DELETE FROM requests WHERE request IN (SELECT request FROM requests WHERE at < ?1 ORDER BY at LIMIT 10)";
 
 impl Room<'_> {
     pub(crate) fn add(&mut self, add: &Add) -> Done<Added> {
@@ -57,24 +57,26 @@ impl Room<'_> {
             }
         }
         let next = self.one("SELECT min(at) FROM wheel", [], |row| row.get::<_, Option<i64>>(0))?.flatten();
+        self.memory.is_touched = true;
+        self.memory.next_due = next;
         Ok(Released { moved: due.len(), next_at: next.map(|at| instant(at.unsigned_abs())) })
     }
 
     pub(crate) fn set_control(&mut self, campaign: CampaignNo, word: ControlWord) -> Done<()> {
-        let stored = self.control_word(campaign)?;
-        if stored.is_some_and(|stored| stored.epoch > word.epoch) {
+        let stored = self.memory.ring.word(campaign);
+        if stored.is_some_and(|stored| stored.epoch > word.epoch) || stored == Some(word) {
             return Ok(());
         }
-        if stored != Some(word) {
-            let sql = "INSERT INTO control (campaign, word) VALUES (?1, ?2)
-                ON CONFLICT (campaign) DO UPDATE SET word = excluded.word";
-            self.run(sql, params![campaign.0, word.encode().as_slice()])?;
-            self.raise_meta("control", 1)?;
-        }
-        self.wake.send |= word.flow != Flow::Held;
+        let sql = "INSERT INTO control (campaign, word) VALUES (?1, ?2)
+            ON CONFLICT (campaign) DO UPDATE SET word = excluded.word";
+        self.run(sql, params![campaign.0, word.encode().as_slice()])?;
+        self.raise_meta("control", 1)?;
+        self.wake.send |= self.memory.ring().set_word(campaign, word);
         Ok(())
     }
+}
 
+impl View<'_> {
     /// A foreign word counts as none: its lanes are passed over.
     pub(crate) fn control_word(&self, campaign: CampaignNo) -> Done<Option<ControlWord>> {
         let sql = "SELECT word FROM control WHERE campaign = ?1";

@@ -1,18 +1,26 @@
-//! What a verb works with: the connection inside a transaction, the time, and what is kept in memory beside the file.
+//! What verbs work with. A `View` reads; a `Room` is a view inside a writing transaction, with what is kept in memory.
+
+use std::ops::Deref;
 
 use campanile_core::counter::Count;
 use campanile_core::ports::StoreError;
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
+use crate::memory::Memory;
 use crate::open::broken;
-use crate::ring::Ring;
 
-/// One verb's view of the store.
-pub(crate) struct Room<'a> {
+/// One state of the file: what was committed last, or in a room what has been written there so far.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
     pub(crate) connection: &'a Connection,
+}
+
+/// One writing verb's view of the store.
+pub(crate) struct Room<'a> {
+    pub(crate) view: View<'a>,
     pub(crate) now: Timestamp,
-    pub(crate) ring: &'a mut Ring,
+    pub(crate) memory: &'a mut Memory,
     /// Who is to be woken once this is committed.
     pub(crate) wake: &'a mut Wake,
 }
@@ -25,7 +33,15 @@ pub(crate) struct Wake {
 
 pub(crate) type Done<T> = Result<T, StoreError>;
 
-impl Room<'_> {
+impl<'a> Deref for Room<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
+impl View<'_> {
     pub(crate) fn statement(&self, sql: &str) -> Done<CachedStatement<'_>> {
         self.connection.prepare_cached(sql).map_err(|e| broken(&e))
     }
@@ -59,7 +75,9 @@ impl Room<'_> {
         let found = self.one("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0))?;
         Ok(found.unwrap_or(0).max(0).unsigned_abs())
     }
+}
 
+impl Room<'_> {
     pub(crate) fn raise_meta(&self, name: &str, by: u64) -> Done<()> {
         self.run("UPDATE meta SET value = value + ?2 WHERE name = ?1", params![name, by as i64]).map(drop)
     }

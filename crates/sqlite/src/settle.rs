@@ -20,8 +20,9 @@ impl Room<'_> {
         let mut backs = Vec::new();
         for settlement in settlements {
             let lease = &settlement.lease;
-            let sql = "DELETE FROM leases WHERE fence = ?1 AND core = ?2";
-            let is_live = self.run(sql, params![lease.fence as i64, lease.send.encode().as_slice()])? == 1;
+            let sql = "DELETE FROM leases WHERE fence = ?1 AND lane = ?2 AND core = ?3";
+            let (lane, core) = (lease.lane.encode(), lease.send.encode());
+            let is_live = self.run(sql, params![lease.fence as i64, lane.as_slice(), core.as_slice()])? == 1;
             answers.push(is_live);
             if is_live {
                 self.settle_one(settlement, &mut counts, &mut backs)?;
@@ -82,12 +83,17 @@ impl Room<'_> {
     }
 
     pub(crate) fn log(&self, row: &LogRow) -> Done<()> {
-        self.run("INSERT INTO log (bytes) VALUES (?1)", [row.encode()]).map(drop)
+        // By the store's clock, which alone says how long a row is kept.
+        let params = params![row.encode(), millis(self.now) as i64];
+        self.run("INSERT INTO log (bytes, at) VALUES (?1, ?2)", params).map(drop)
     }
 
+    /// By number, and by age: of the oldest rows more may go than one call adds.
     fn trim_log(&self) -> Done<()> {
-        let sql = "DELETE FROM log WHERE seq <= (SELECT max(seq) FROM log) - ?1";
-        self.run(sql, [limits::LOG_ROWS_MAX as i64]).map(drop)
+        let sql = "DELETE FROM log WHERE seq <= (SELECT max(seq) FROM log) - ?1
+            OR seq <= (SELECT min(seq) FROM log) + ?2 AND at < ?3";
+        let since = millis(self.now) as i64 - limits::LOG_KEPT.as_millis() as i64;
+        self.run(sql, params![limits::LOG_ROWS_MAX as i64, 2 * limits::SETTLE_MAX as i64, since]).map(drop)
     }
 
     fn keep_request(&self, lane: Lane, send: &DueSend, bytes: &[u8]) -> Done<()> {
@@ -101,11 +107,15 @@ impl Room<'_> {
         if !kept.is_empty() {
             self.keep_request(lane, send, kept)?;
         }
-        let sql = "INSERT INTO failed (campaign, user, key, action) VALUES (?1, ?2, ?3, ?4)";
-        self.run(sql, params![lane.campaign.0, send.user.0 as i64, send.key as i64, send.action])?;
+        let now = millis(self.now) as i64;
+        let sql = "INSERT INTO failed (campaign, user, key, action, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.run(sql, params![lane.campaign.0, send.user.0 as i64, send.key as i64, send.action, now])?;
+        // They stand in the order of their time.
         let old = "SELECT seq, campaign, user, key, action FROM failed
-            WHERE seq <= (SELECT max(seq) FROM failed) - ?1 LIMIT 10";
-        let old = self.all(old, [limits::FAILED_MAX as i64], |row| {
+            WHERE seq <= (SELECT max(seq) FROM failed) - ?1
+               OR seq <= (SELECT min(seq) FROM failed) + 9 AND at < ?2 ORDER BY seq LIMIT 10";
+        let since = now - limits::FAILED_KEPT.as_millis() as i64;
+        let old = self.all(old, params![limits::FAILED_MAX as i64, since], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?;
         for (seq, campaign, user, key, action) in old {

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use campanile_core::control_word::{ControlWord, Flow};
-use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
+use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, SendId, Skip};
+use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::manual_clock::ManualClock;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, Campaigns, Claimed, EventCommit, Events, Ledger, NewEntry, NewEvent, OccurrenceKey,
-    Occurrences, Queue, Settle, Settlement, StoreError, Users,
+    Occurrences, Queue, Settle, Settlement, Store, StoreError, Users,
 };
+use campanile_core::reason::Failure;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -229,4 +231,104 @@ async fn an_event_is_known_for_a_day_and_forgotten_after_two() {
         bench.clock.set(now() + SignedDuration::from_hours(hours));
         assert_eq!(store.accept_events(S, &[event(1)]).await, Ok(vec![is_new]), "after {hours} h");
     }
+}
+
+#[tokio::test]
+async fn an_event_of_a_user_whose_profile_is_foreign_is_not_lost() {
+    let bench = bench();
+    let store = bench.open();
+    store.open_users(S, &["ann".to_owned()], Some(now())).await.unwrap();
+    drop(store);
+    bench.alter("UPDATE users SET profile = x'FF'");
+    let store = bench.open();
+    assert_eq!(store.accept_events(S, &[event(1)]).await, Ok(vec![true]));
+    let page = store.read_events(S, 9).await.unwrap();
+    assert_eq!((page.events.len(), page.users.len()), (1, 0), "what was acknowledged is in the log");
+    assert_eq!(
+        store.open_users(S, &["ann".to_owned(), "bob".to_owned()], Some(now())).await.unwrap().len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_the_format_before_is_upgraded_and_a_later_one_refused() {
+    let bench = bench();
+    drop(bench.open());
+    bench.alter(
+        "DROP INDEX requests_at; ALTER TABLE failed DROP COLUMN at; ALTER TABLE log DROP COLUMN at;
+         UPDATE meta SET value = 1 WHERE name = 'format'",
+    );
+    let store = bench.open();
+    assert_eq!(store.add(S, &request(1, vec![entry(1, now())])).await, Ok(Added::Now));
+    drop(store);
+    bench.alter("UPDATE meta SET value = 99 WHERE name = 'format'");
+    let refused = SqliteStore::open(&bench.path, bench.clock.clone(), [3; 19]).err().unwrap().to_string();
+    assert!(refused.contains("its format is 99"), "{refused}");
+}
+
+#[tokio::test]
+async fn failed_sends_and_log_rows_end_by_age() {
+    let bench = bench();
+    let store = bench.open();
+    run_campaign(&store).await;
+    store.add(S, &request(1, (1..=3).map(|user| entry(user, now())).collect())).await.unwrap();
+    let fail = async || {
+        let lease = store.claim(S, 1).await.unwrap().jobs.remove(0).lease;
+        let row = failed_row(&lease);
+        let id = row.send_id(store.layout(), S);
+        let settle = Settle::Failed { reason: Failure::Final, kept: vec![4] };
+        let settlement = Settlement { lease, settle, attempted: true, row: Some(row) };
+        assert_eq!(store.settle(S, &[settlement]).await, Ok(vec![true]));
+        id
+    };
+    let trail = async |id: &SendId| {
+        let trail = store.send(id).await.unwrap();
+        (trail.rows.len(), trail.kept.is_some())
+    };
+    let first = fail().await;
+    assert_eq!(trail(&first).await, (1, true));
+    bench.clock.advance(SignedDuration::from_hours(8 * 24));
+    let second = fail().await;
+    assert_eq!((trail(&first).await, trail(&second).await), ((0, true), (1, true)), "the log keeps a week");
+    bench.clock.advance(SignedDuration::from_hours(23 * 24));
+    fail().await;
+    assert_eq!(
+        (trail(&first).await, trail(&second).await),
+        ((0, false), (0, true)),
+        "a request stays for a month"
+    );
+}
+
+fn failed_row(lease: &Lease) -> LogRow {
+    LogRow {
+        ended: Ended::Failed(Failure::Final),
+        campaign: lease.lane.campaign,
+        user: lease.send.user,
+        user_hash: [0; 3],
+        key: lease.send.key,
+        action: lease.send.action,
+        due_at: lease.send.due_at,
+        at: now(),
+        revision: 1,
+        attempts: 1,
+        status: 404,
+        took_ms: 1,
+        text: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_look_through_the_log_does_not_keep_the_writer_waiting() {
+    let bench = bench();
+    let store = bench.open();
+    run_campaign(&store).await;
+    // Somebody reads for long: all that is asked of the writer meanwhile is answered.
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let looking = store.hold_reader_for_test(held);
+    let writing = async {
+        assert_eq!(store.add(S, &request(1, vec![entry(1, now())])).await, Ok(Added::Now));
+        assert_eq!(store.claim(S, 1).await.unwrap().jobs.len(), 1);
+        let_go.send(()).unwrap();
+    };
+    tokio::join!(looking, writing);
 }

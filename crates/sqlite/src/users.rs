@@ -6,36 +6,32 @@ use campanile_core::user::Profile;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use crate::room::{Done, Room};
+use crate::open::broken;
+use crate::room::{Done, Room, View};
 
 impl Room<'_> {
-    pub(crate) fn open_users(
-        &self,
-        ids: &[String],
-        create: Option<Timestamp>,
-    ) -> Done<Vec<Option<StoredUser>>> {
-        ids.iter().map(|id| self.open_user(id, create)).collect()
-    }
-
-    pub(crate) fn open_user(&self, id: &str, create: Option<Timestamp>) -> Done<Option<StoredUser>> {
-        let no = self.one("SELECT no FROM user_ids WHERE id = ?1", [id], |row| row.get::<_, i64>(0))?;
-        match (no, create) {
-            (Some(no), _) => self.load_user(UserNo(no.unsigned_abs())),
-            (None, None) => Ok(None),
-            (None, Some(at)) => {
-                let profile = Profile::new(id, at);
-                self.run("INSERT INTO users (version, profile) VALUES (1, ?1)", [profile.pack()])?;
-                let no = self.connection.last_insert_rowid();
-                self.run("INSERT INTO user_ids (id, no) VALUES (?1, ?2)", params![id, no])?;
-                Ok(Some(StoredUser { no: UserNo(no.unsigned_abs()), version: 1, profile }))
-            }
+    /// Who is unknown is made.
+    pub(crate) fn open_user(&self, id: &str, at: Timestamp) -> Done<Option<StoredUser>> {
+        match self.user_no(id)? {
+            Some(no) => self.load_user(no),
+            None => self.make_user(id, at).map(Some),
         }
     }
 
-    pub(crate) fn load_user(&self, no: UserNo) -> Done<Option<StoredUser>> {
-        let sql = "SELECT no, version, profile FROM users WHERE no = ?1";
-        let found = self.one(sql, [no.0 as i64], raw)?;
-        found.map_or(Ok(None), |found| self.readable_user(found))
+    fn make_user(&self, id: &str, at: Timestamp) -> Done<StoredUser> {
+        let profile = Profile::new(id, at);
+        self.run("INSERT INTO users (version, profile) VALUES (1, ?1)", [profile.pack()])?;
+        let no = self.connection.last_insert_rowid();
+        self.run("INSERT INTO user_ids (id, no) VALUES (?1, ?2)", params![id, no])?;
+        Ok(StoredUser { no: UserNo(no.unsigned_abs()), version: 1, profile })
+    }
+
+    /// The same, where only the number is wanted.
+    pub(crate) fn open_user_no(&self, id: &str, at: Timestamp) -> Done<UserNo> {
+        match self.user_no(id)? {
+            Some(no) => Ok(no),
+            None => Ok(self.make_user(id, at)?.no),
+        }
     }
 
     pub(crate) fn save_user(&self, user: &StoredUser) -> Done<bool> {
@@ -43,43 +39,60 @@ impl Room<'_> {
         let params = params![user.no.0 as i64, user.version as i64, user.profile.pack()];
         Ok(self.run(sql, params)? == 1)
     }
+}
 
-    /// Numbers above `after`, at most `last`. Foreign ones are passed over: fewer than `limit` says that nobody follows.
-    pub(crate) fn users_between(&self, mut after: u64, last: u64, limit: usize) -> Done<Vec<StoredUser>> {
-        let sql = "SELECT no, version, profile FROM users WHERE no > ?1 AND no <= ?2 ORDER BY no LIMIT ?3";
-        let last = i64::try_from(last).unwrap_or(i64::MAX);
+impl View<'_> {
+    pub(crate) fn find_user(&self, id: &str) -> Done<Option<StoredUser>> {
+        self.user_no(id)?.map_or(Ok(None), |no| self.load_user(no))
+    }
+
+    fn user_no(&self, id: &str) -> Done<Option<UserNo>> {
+        let no = self.one("SELECT no FROM user_ids WHERE id = ?1", [id], |row| row.get::<_, i64>(0))?;
+        Ok(no.map(|no| UserNo(no.unsigned_abs())))
+    }
+
+    pub(crate) fn load_user(&self, no: UserNo) -> Done<Option<StoredUser>> {
+        let sql = "SELECT no, version, profile FROM users WHERE no = ?1";
+        let found = self.one(sql, [no.0 as i64], raw)?;
+        Ok(found.and_then(readable))
+    }
+
+    /// Numbers above `after`, at most `last`. Fewer than `limit`: there are no more.
+    pub(crate) fn users_between(&self, after: u64, last: u64, limit: usize) -> Done<Vec<StoredUser>> {
+        let sql = "SELECT no, version, profile FROM users WHERE no > ?1 AND no <= ?2 ORDER BY no";
+        let (after, last) = (signed(after), signed(last));
+        let mut statement = self.statement(sql)?;
+        let found = statement.query_map(params![after, last], raw).map_err(|e| broken(&e))?;
         let mut users = Vec::new();
-        loop {
-            let wanted = limit - users.len();
-            let found = self.all(sql, params![after as i64, last, wanted as i64], raw)?;
-            let is_all = found.len() < wanted;
-            for found in found {
-                after = found.0.unsigned_abs();
-                users.extend(self.readable_user(found)?);
+        for found in found {
+            if users.len() >= limit {
+                break;
             }
-            if is_all || users.len() >= limit {
-                return Ok(users);
-            }
+            // A foreign profile must not shorten the page: that would say that nobody follows.
+            users.extend(readable(found.map_err(|e| broken(&e))?));
         }
+        Ok(users)
     }
 
     pub(crate) fn last_user(&self) -> Done<u64> {
         let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'users'";
         Ok(self.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
     }
+}
 
-    /// A foreign profile counts as a user that is gone.
-    fn readable_user(&self, (no, version, bytes): (i64, i64, Vec<u8>)) -> Done<Option<StoredUser>> {
-        match Profile::unpack(&bytes) {
-            Ok(profile) => Ok(Some(StoredUser {
-                no: UserNo(no.unsigned_abs()),
-                version: version.unsigned_abs(),
-                profile,
-            })),
-            Err(text) => {
-                tracing::error!(user = no, text, "a profile is foreign");
-                Ok(None)
-            }
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A foreign profile counts as a user that is gone.
+fn readable((no, version, bytes): (i64, i64, Vec<u8>)) -> Option<StoredUser> {
+    match Profile::unpack(&bytes) {
+        Ok(profile) => {
+            Some(StoredUser { no: UserNo(no.unsigned_abs()), version: version.unsigned_abs(), profile })
+        }
+        Err(text) => {
+            tracing::error!(user = no, text, "a profile is foreign");
+            None
         }
     }
 }

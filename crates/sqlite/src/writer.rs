@@ -1,42 +1,35 @@
-//! The writer: one thread that owns the connection. Takes what callers wait with, runs each in a savepoint, commits once, answers all.
+//! The writer: one thread that owns the only connection that writes. Takes what callers wait with, runs each in a savepoint, commits
+//! once, answers all.
 //!
 //! An error of one verb undoes that verb only. An answer is given after the commit, so what is answered is durable.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use campanile_core::ports::{Clock, StoreError};
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use crate::memory::Memory;
 use crate::open::broken;
-use crate::ring::Ring;
-use crate::room::{Done, Room, Wake};
+use crate::room::{Done, Room, View, Wake};
 
 /// Verbs that one commit carries.
 const GROUP_MAX: usize = 256;
 /// Callers that may wait; more are told that the store is full.
 const WAITING_MAX: usize = 4_096;
 
-/// Runs in a savepoint; what it answers is sent after the commit, or replaced by the commit's error.
-type Verb = Box<dyn FnOnce(&mut Room<'_>) -> Outcome + Send>;
+/// Runs in a savepoint, or is told why there is none.
+type Verb = Box<dyn FnOnce(Result<&mut Room<'_>, StoreError>) -> Outcome + Send>;
+/// What the verb answers, unless the commit failed.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 struct Outcome {
-    /// What the verb failed with.
     error: Option<StoreError>,
     answer: Answer,
-}
-
-/// A verb that panics is a bug of ours: its caller is told, and the store goes on.
-fn run_guarded(verb: Verb, room: &mut Room<'_>) -> Outcome {
-    let done = std::panic::catch_unwind(AssertUnwindSafe(|| verb(room)));
-    done.unwrap_or_else(|_| Outcome {
-        error: Some(StoreError::Refused("a verb panicked".to_owned())),
-        answer: Box::new(drop),
-    })
 }
 
 pub(crate) struct Writer {
@@ -45,48 +38,33 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// `first` runs before anybody else's verb; if it fails the store does not start.
     pub(crate) fn start(
         connection: Connection,
         clock: Arc<dyn Clock>,
         woken: Woken,
-        first: impl FnOnce(&mut Room<'_>) -> Done<usize> + Send + 'static,
+        first: impl FnOnce(&mut Room<'_>) -> Done<()> + Send + 'static,
     ) -> Result<Writer, StoreError> {
         let (verbs, waiting) = sync_channel(WAITING_MAX);
-        let ring = Ring::load(&connection)?;
-        let run = move || {
-            let mut room = Loop { connection, clock, woken, ring, waiting };
-            let first: Verb = Box::new(move |room| {
-                let done = first(room);
-                let error = done.err();
-                if let Some(error) = &error {
-                    tracing::error!(%error, "leases of the last run are not taken back");
-                }
-                Outcome { error, answer: Box::new(drop) }
-            });
-            room.commit(vec![first]);
-            room.run();
-        };
-        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(run);
+        let memory = Memory::load(&connection)?;
+        let mut writing = Writing { connection, clock, woken, memory, waiting };
+        let (tell, mut told) = oneshot::channel();
+        writing.commit(vec![verb(first, tell)]);
+        told.try_recv().map_err(|_| StoreError::Away("the writer did not start".to_owned()))??;
+        let thread =
+            std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writing.run());
         let thread = thread.map_err(|e| StoreError::Refused(format!("start the writer: {e}")))?;
         Ok(Writer { verbs: Some(verbs), thread: Some(thread) })
     }
 
-    /// Runs `verb` and answers what it answers, once that is durable.
+    /// Runs `done` and answers what it answers, once that is durable.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        verb: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
+        done: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
-        let verb: Verb = Box::new(move |room| {
-            let done = verb(room);
-            let error = done.as_ref().err().cloned();
-            let answer: Answer = Box::new(move |committed| {
-                let _ = tell.send(committed.and(done));
-            });
-            Outcome { error, answer }
-        });
         let gone = || StoreError::Away("the writer has stopped".to_owned());
-        match self.verbs.as_ref().ok_or_else(gone)?.try_send(verb) {
+        match self.verbs.as_ref().ok_or_else(gone)?.try_send(verb(done, tell)) {
             Ok(()) => told.await.map_err(|_| gone())?,
             Err(TrySendError::Full(_)) => Err(StoreError::Full(format!("{WAITING_MAX} calls are waiting"))),
             Err(TrySendError::Disconnected(_)) => Err(gone()),
@@ -104,6 +82,24 @@ impl Drop for Writer {
     }
 }
 
+fn verb<T: Send + 'static>(
+    done: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
+    tell: oneshot::Sender<Result<T, StoreError>>,
+) -> Verb {
+    Box::new(move |room| {
+        // A fault of ours in one verb must not take the store away from all others.
+        let done = room.and_then(|room| {
+            catch_unwind(AssertUnwindSafe(|| done(room)))
+                .unwrap_or_else(|_| Err(StoreError::Away("the verb panicked".to_owned())))
+        });
+        let error = done.as_ref().err().cloned();
+        let answer: Answer = Box::new(move |committed| {
+            let _ = tell.send(committed.and(done));
+        });
+        Outcome { error, answer }
+    })
+}
+
 /// Counts of wake-ups.
 #[derive(Clone)]
 pub(crate) struct Woken {
@@ -111,15 +107,15 @@ pub(crate) struct Woken {
     pub(crate) send: Arc<watch::Sender<u64>>,
 }
 
-struct Loop {
+struct Writing {
     connection: Connection,
     clock: Arc<dyn Clock>,
     woken: Woken,
-    ring: Ring,
+    memory: Memory,
     waiting: Receiver<Verb>,
 }
 
-impl Loop {
+impl Writing {
     fn run(mut self) {
         while let Ok(first) = self.waiting.recv() {
             let mut group = vec![first];
@@ -131,7 +127,7 @@ impl Loop {
             }
             self.commit(group);
         }
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _ = self.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     /// Runs and commits all of a group; in several steps where an error undoes more than its own verb.
@@ -142,36 +138,24 @@ impl Loop {
         }
     }
 
-    /// Answers the verbs it did not come to.
+    /// Answers with the verbs it did not come to.
     fn commit_some(&mut self, group: Vec<Verb>) -> Vec<Verb> {
         let mut wake = Wake::default();
         let mut answers = Vec::with_capacity(group.len());
         let mut verbs = group.into_iter();
-        let mut undone = self.execute("BEGIN IMMEDIATE").err();
-        if undone.is_some() {
-            answers.extend(verbs.by_ref().map(|verb| self.refuse(verb, &mut wake)));
-        }
         let now = self.clock.now();
-        for verb in verbs.by_ref() {
-            let _ = self.execute("SAVEPOINT verb");
-            let mut room = Room { connection: &self.connection, now, ring: &mut self.ring, wake: &mut wake };
-            let outcome = run_guarded(verb, &mut room);
-            answers.push(outcome.answer);
-            if let Some(error) = outcome.error {
-                // A full disk or a failed write ends the whole transaction: those before are undone too, and told so.
-                if self.connection.is_autocommit() {
-                    undone = Some(error);
-                    break;
-                }
-                let _ = self.execute("ROLLBACK TO verb");
-                self.reload();
-            }
-            let _ = self.execute("RELEASE verb");
+        let mut state = self.execute("BEGIN IMMEDIATE");
+        if let Err(error) = &state {
+            answers.extend(verbs.by_ref().map(|verb| verb(Err(error.clone())).answer));
         }
-        let committed = match undone {
-            Some(error) => Err(error),
-            None => self.execute("COMMIT"),
-        };
+        while state.is_ok()
+            && let Some(verb) = verbs.next()
+        {
+            let (answer, after) = self.run_one(verb, now, &mut wake);
+            answers.push(answer);
+            state = after;
+        }
+        let committed = state.and_then(|()| self.execute("COMMIT"));
         if committed.is_err() {
             if !self.connection.is_autocommit() {
                 let _ = self.execute("ROLLBACK");
@@ -180,31 +164,44 @@ impl Loop {
         }
         answers.into_iter().for_each(|answer| answer(committed.clone()));
         if committed.is_ok() {
-            if wake.schedule {
-                self.woken.schedule.send_modify(|n| *n += 1);
-            }
-            if wake.send {
-                self.woken.send.send_modify(|n| *n += 1);
-            }
+            self.tell(wake);
         }
         verbs.collect()
     }
 
-    /// No transaction could be begun: the verb's answer will carry that error, whatever it finds.
-    fn refuse(&mut self, verb: Verb, wake: &mut Wake) -> Answer {
-        let now = self.clock.now();
-        // Reads only what is there; outside a transaction each of its writes fails or is undone with it.
-        let _ = self.execute("PRAGMA query_only = ON");
-        let answer = verb(&mut Room { connection: &self.connection, now, ring: &mut self.ring, wake }).answer;
-        let _ = self.execute("PRAGMA query_only = OFF");
-        self.reload();
-        answer
+    /// The second answer is whether the transaction still stands: a full disk may have ended it, with all that was done in it, and
+    /// those before are told so too.
+    fn run_one(&mut self, verb: Verb, now: Timestamp, wake: &mut Wake) -> (Answer, Result<(), StoreError>) {
+        if let Err(error) = self.execute("SAVEPOINT verb") {
+            return (verb(Err(error.clone())).answer, Err(error));
+        }
+        self.memory.is_touched = false;
+        let view = View { connection: &self.connection };
+        let outcome = verb(Ok(&mut Room { view, now, memory: &mut self.memory, wake }));
+        let Some(error) = outcome.error else { return (outcome.answer, self.execute("RELEASE verb")) };
+        if self.connection.is_autocommit() {
+            return (outcome.answer, Err(error));
+        }
+        let undone = self.execute("ROLLBACK TO verb").and_then(|()| self.execute("RELEASE verb"));
+        if self.memory.is_touched {
+            self.reload();
+        }
+        (outcome.answer, undone)
+    }
+
+    fn tell(&self, wake: Wake) {
+        if wake.schedule {
+            self.woken.schedule.send_modify(|n| *n += 1);
+        }
+        if wake.send {
+            self.woken.send.send_modify(|n| *n += 1);
+        }
     }
 
     /// What is in memory may be ahead of what was undone.
     fn reload(&mut self) {
-        match Ring::load(&self.connection) {
-            Ok(ring) => self.ring = ring,
+        match Memory::load(&self.connection) {
+            Ok(memory) => self.memory = memory,
             Err(error) => tracing::error!(%error, "the lanes cannot be read again"),
         }
     }
