@@ -36,6 +36,27 @@ macro_rules! conforms {
             in_every_shard_the_counters_add_up,
             wake_ups_are_not_lost,
         );
+        $crate::conforms!($make, conformance_races:
+            of_racing_saves_one_wins,
+            racing_event_passes_apply_each_event_once_and_in_order,
+            racing_walkers_enter_everybody_once,
+            racing_claimers_never_share_a_send,
+            whatever_happens_a_send_is_in_one_place_and_ends_once,
+        );
+        $crate::conforms!($make, conformance_bounds:
+            a_full_event_log_refuses_and_stores_nothing,
+            foreign_events_are_put_aside_with_the_rest_of_the_page,
+            refusals_are_kept_newest_first_and_bounded,
+            lanes_are_served_by_weight_and_none_starves,
+            the_control_number_grows_with_every_word_that_changes,
+            what_was_attempted_keeps_its_revision_and_its_class,
+            what_was_never_attempted_takes_a_newer_revision,
+            a_kept_request_goes_with_its_send_unless_it_failed,
+            a_closed_occurrence_is_not_walked_anew,
+            users_are_listed_page_by_page_each_once,
+            a_cursor_nobody_gave_reads_all,
+            nothing_is_known_of_a_campaign_nobody_made,
+        );
     };
     ($make:path, $suite:ident: $($case:ident),+ $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! The kit of the end-to-end tests: real servers, a scripted far end, the real binary, real events.
 
 pub mod conformance;
+pub mod conformance_bounds;
 pub mod conformance_queue;
+pub mod conformance_races;
 pub mod running;
 
 pub mod binary;
