@@ -4,7 +4,7 @@ use campanile_core::control_word::ControlWord;
 use campanile_core::due_send::{DueSend, Lane, Lease};
 use campanile_core::limits;
 use campanile_core::number::millis;
-use campanile_core::ports::{Claimed, Job};
+use campanile_core::ports::{Claimed, Job, Settle, Settlement};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
@@ -16,6 +16,7 @@ const LANES_MAX: usize = 64;
 const QUANTUM: usize = 8;
 
 /// What a claim leased, before anybody looked up whom it is about.
+#[derive(Clone)]
 pub(crate) struct Leased {
     at: Timestamp,
     leases: Vec<(Lease, ControlWord)>,
@@ -48,6 +49,18 @@ impl Room<'_> {
             self.raise_meta("fence", fences.start - first_fence)?;
         }
         Ok(Leased { at: self.now, leases, more: self.memory.ring.has_more() })
+    }
+
+    /// The second answer, where there is no claim, comes after the sends were put back as they were: nobody would know of the leases.
+    pub(crate) fn jobs_or_back(&mut self, leased: Leased) -> Done<Done<Claimed>> {
+        let error = match self.view.jobs(leased.clone()) {
+            Ok(claimed) => return Ok(Ok(claimed)),
+            Err(error) => error,
+        };
+        let back = |(lease, _)| Settlement { lease, settle: Settle::Back, attempted: false, row: None };
+        let backs: Vec<Settlement> = leased.leases.into_iter().map(back).collect();
+        self.settle(&backs)?;
+        Ok(Err(error))
     }
 
     fn take(

@@ -43,6 +43,11 @@ impl Readers {
         Ok(readers)
     }
 
+    #[cfg(test)]
+    pub(crate) fn none_for_test() -> Readers {
+        Readers { verbs: None, threads: Vec::new() }
+    }
+
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         verb: impl FnOnce(View<'_>) -> Done<T> + Send + 'static,

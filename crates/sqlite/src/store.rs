@@ -77,6 +77,12 @@ impl SqliteStore {
         }
     }
 
+    /// As if every reader had ended.
+    #[cfg(test)]
+    pub(crate) fn end_readers_for_test(&mut self) {
+        self.readers = Some(Readers::none_for_test());
+    }
+
     /// Reads until it is let go.
     #[cfg(test)]
     pub(crate) async fn hold_reader_for_test(&self, held: std::sync::mpsc::Receiver<()>) {
@@ -240,7 +246,12 @@ impl Queue for SqliteStore {
         Box::pin(async move {
             // The lease holds what belongs to its sends in place, so that can be looked up beside the writer.
             let leased = self.write(move |room| room.lease(want)).await?;
-            self.read(move |view| view.jobs(leased)).await
+            let again = leased.clone();
+            match self.read(move |view| view.jobs(leased)).await {
+                Ok(claimed) => Ok(claimed),
+                // They are leased already: the writer looks, or takes them back.
+                Err(_) => self.write(move |room| room.jobs_or_back(again)).await?,
+            }
         })
     }
 

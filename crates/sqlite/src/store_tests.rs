@@ -332,3 +332,33 @@ async fn a_look_through_the_log_does_not_keep_the_writer_waiting() {
     };
     tokio::join!(looking, writing);
 }
+
+#[tokio::test]
+async fn a_claim_is_answered_though_no_reader_is_there() {
+    let bench = bench();
+    let mut store = bench.open();
+    run_campaign(&store).await;
+    store.add(S, &request(1, vec![entry(1, now())])).await.unwrap();
+    store.end_readers_for_test();
+    assert_eq!(users_of(&store.claim(S, 9).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_can_look_up_strands_no_lease() {
+    let bench = bench();
+    let store = bench.open();
+    run_campaign(&store).await;
+    let mut with_data = entry(1, now());
+    (with_data.data, with_data.due.send.has_data) = (Some(vec![5]), true);
+    store.add(S, &request(1, vec![with_data, entry(2, now())])).await.unwrap();
+    drop(store);
+    bench.alter("ALTER TABLE entry_data RENAME TO gone");
+    let store = bench.open();
+    assert!(store.claim(S, 9).await.is_err());
+    drop(store);
+    bench.alter("ALTER TABLE gone RENAME TO entry_data");
+    let store = bench.open();
+    let claimed = store.claim(S, 9).await.unwrap();
+    let redelivered: Vec<u8> = claimed.jobs.iter().map(|job| job.lease.send.redeliveries).collect();
+    assert_eq!((users_of(&claimed), redelivered), (vec![1, 2], vec![0, 0]), "a stranded lease would count");
+}
