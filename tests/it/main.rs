@@ -35,6 +35,7 @@ mod attempts;
 mod bad_input;
 mod commands;
 mod deliveries;
+mod health;
 mod http_intake;
 mod many_processes;
 mod preview;

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
@@ -30,29 +30,37 @@ pub fn campanile() -> PathBuf {
 /// One process of the binary; killed when it is dropped.
 pub struct Process {
     child: Child,
+    /// What it says of itself, once it can work.
+    told: Receiver<Value>,
     /// Where its control API listens, if it has one.
     pub grpc: String,
     pub console: String,
     pub intake: String,
+    /// Empty: it does without.
+    pub health: String,
 }
 
 impl Process {
-    /// `role` is serve, control, scheduler or sender; `store` what follows `--store`. A role that listens has told where when this
-    /// answers.
+    /// `role` is serve, control, scheduler or sender; `store` what follows `--store`. It has said where its health is served
+    /// when this answers, and a role that listens has told where.
     pub fn start(role: &str, store: &str, flags: &[&str]) -> Process {
+        let mut process = Process::start_waiting(role, store, flags);
+        if matches!(role, "serve" | "control") {
+            process.listening();
+        }
+        process
+    }
+
+    /// The same, but a role that listens may still wait for its store.
+    pub fn start_waiting(role: &str, store: &str, flags: &[&str]) -> Process {
         let mut command = Command::new(campanile());
-        command.args([
-            role,
-            "--store",
-            store,
-            "--log-format",
-            "json",
-            "--log-level",
-            "warn,campanile::roles=info",
-        ]);
-        let listens = matches!(role, "serve" | "control");
-        if listens {
-            // Free ports of the system's choice: nobody else can take them in between.
+        command.args([role, "--store", store, "--log-format", "json"]);
+        command.args(["--log-level", "warn,campanile::roles=info"]);
+        // Free ports of the system's choice: nobody else can take them in between.
+        if !flags.contains(&"--listen-health") {
+            command.args(["--listen-health", "127.0.0.1:0"]);
+        }
+        if matches!(role, "serve" | "control") {
             command.args(["--listen-grpc", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"]);
             command.args(["--listen-intake", "127.0.0.1:0"]);
         }
@@ -63,18 +71,26 @@ impl Process {
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 match serde_json::from_str::<Value>(&line) {
-                    Ok(told) if told["message"] == "listening" => drop(tell.send(told)),
+                    Ok(told) if told["message"] == "starting" || told["message"] == "listening" => {
+                        drop(tell.send(told));
+                    }
                     _ => eprintln!("{line}"),
                 }
             }
         });
-        let (mut grpc, mut console, mut intake) = (String::new(), String::new(), String::new());
-        if listens {
-            let told = told.recv_timeout(DEADLINE).expect("it says where it listens");
-            let address = |name: &str| format!("http://{}", told[name].as_str().expect("an address"));
-            (grpc, console, intake) = (address("grpc"), address("console"), address("intake"));
-        }
-        Process { child, grpc, console, intake }
+        let none = String::new;
+        let mut process =
+            Process { child, told, grpc: none(), console: none(), intake: none(), health: none() };
+        let starting = process.told.recv_timeout(DEADLINE).expect("it says that it starts");
+        process.health = starting["health"].as_str().map(|at| format!("http://{at}")).unwrap_or_default();
+        process
+    }
+
+    /// Waits until it has said where it listens.
+    pub fn listening(&mut self) {
+        let told = self.told.recv_timeout(DEADLINE).expect("it says where it listens");
+        let address = |name: &str| format!("http://{}", told[name].as_str().expect("an address"));
+        (self.grpc, self.console, self.intake) = (address("grpc"), address("console"), address("intake"));
     }
 
     pub async fn api(&self) -> Api {

@@ -85,7 +85,20 @@ impl RedisServer {
 
     /// Kills it (no farewell, as a crash would) and starts it again on the same port and directory.
     pub fn crash_and_start_again(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Kills it, without a farewell.
+    pub fn stop(&mut self) {
         self.kill();
+    }
+
+    /// On the same port and directory; it is fine if it still runs.
+    pub fn start_again(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         self.child = spawn(self.port, &self.options, self.directory.path())
             .unwrap_or_else(|| panic!("redis-server did not come back: {}", log_text(self.directory.path())));
     }

@@ -110,6 +110,7 @@ impl World {
     fn start_role(&mut self, role: &str, store: &str) -> Result<(), String> {
         let (grpc, console) = (self.server.replace("http://", ""), self.console.replace("http://", ""));
         let mut arguments = vec![role, "--dev", "--store", store, "--log-level", "warn"];
+        arguments.extend(["--listen-health", "127.0.0.1:0"]);
         if matches!(role, "serve" | "control") {
             arguments.extend([
                 "--listen-grpc",

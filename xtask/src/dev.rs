@@ -1,4 +1,4 @@
-//! `cargo xtask dev`: the distributed system on this machine, on the default ports: Redis, control, scheduler, sender. Ctrl-C ends it.
+//! `cargo xtask dev`: the distributed system on this machine, on the default ports (health of scheduler and sender on 7074 and 7075): Redis, control, scheduler, sender. Ctrl-C ends it.
 
 use std::process::{Child, Command, Stdio};
 
@@ -18,8 +18,9 @@ pub(crate) fn run_all() -> Result<(), String> {
     let mut all = Processes(vec![start("redis-server", &redis)?]);
     let binary = workspace().join("target/debug/campanile").display().to_string();
     let store = format!("redis://127.0.0.1:{REDIS_PORT}");
-    for role in ["control", "scheduler", "sender"] {
-        all.0.push(start(&binary, &[role, "--dev", "--store", &store])?);
+    for (role, health) in [("control", "7073"), ("scheduler", "7074"), ("sender", "7075")] {
+        let health = format!("127.0.0.1:{health}");
+        all.0.push(start(&binary, &[role, "--dev", "--store", &store, "--listen-health", &health])?);
     }
     say("control API on 127.0.0.1:7070, console on http://127.0.0.1:7071; Ctrl-C ends");
     // Ctrl-C reaches every process of the group; the first that ends takes the others along.

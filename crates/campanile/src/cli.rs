@@ -85,6 +85,9 @@ pub struct ServerArgs {
     /// Where the HTTP intake listens.
     #[arg(long, value_name = "ADDR")]
     listen_intake: Option<SocketAddr>,
+    /// Where health and metrics are served.
+    #[arg(long, value_name = "ADDR")]
+    listen_health: Option<SocketAddr>,
     /// For development: allow http:// and loopback targets. Refused unless everything listens on loopback.
     #[arg(long)]
     dev: bool,
@@ -114,6 +117,7 @@ impl ServerArgs {
         flags.extend(self.listen_grpc.map(|v| ("listen.grpc", Value::String(v.to_string()))));
         flags.extend(self.listen_console.map(|v| ("listen.console", Value::String(v.to_string()))));
         flags.extend(self.listen_intake.map(|v| ("listen.intake", Value::String(v.to_string()))));
+        flags.extend(self.listen_health.map(|v| ("listen.health", Value::String(v.to_string()))));
         flags.extend(self.dev.then_some(("network.dev", Value::Boolean(true))));
         flags.extend(self.allow_http.then_some(("network.allow_http", Value::Boolean(true))));
         if !self.allow_network.is_empty() {

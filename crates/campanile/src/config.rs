@@ -41,6 +41,7 @@ pub struct Listen {
     pub grpc: SocketAddr,
     pub console: SocketAddr,
     pub intake: SocketAddr,
+    pub health: SocketAddr,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -205,8 +206,13 @@ impl Config {
     }
 
     fn check_dev(&self) -> Result<(), ConfigError> {
-        let Listen { grpc, console, intake } = self.listen;
-        let listeners = [("listen.grpc", grpc), ("listen.console", console), ("listen.intake", intake)];
+        let Listen { grpc, console, intake, health } = self.listen;
+        let listeners = [
+            ("listen.grpc", grpc),
+            ("listen.console", console),
+            ("listen.intake", intake),
+            ("listen.health", health),
+        ];
         for (name, address) in listeners {
             if self.network.dev && !address.ip().is_loopback() {
                 let text = format!("dev is for loopback only, but {name} is {address}");

@@ -17,7 +17,10 @@ use crate::roles::Roles;
 
 mod cli;
 mod config;
+mod health;
+mod measures;
 mod roles;
+mod store_watch;
 
 mod apply;
 mod campaign_commands;
@@ -98,7 +101,8 @@ fn now() -> Timestamp {
 async fn serve(args: &ServerArgs, roles: Roles) -> Result<(), Fail> {
     let config = load(args)?;
     log(&config)?;
-    roles::run(config, roles).await.map_err(|e| Fail::refused(e.to_string()))
+    let metrics = measures::start().map_err(|e| Fail::refused(format!("start metrics: {e}")))?;
+    roles::run(config, roles, metrics).await.map_err(|e| Fail::refused(e.to_string()))
 }
 
 fn load(args: &ServerArgs) -> Result<Config, Fail> {

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_control::deployment::Deployment;
-use campanile_core::ports::{Clock, Store};
+use campanile_core::ports::{Clock, Store, StoreError};
 use campanile_redis::store::RedisStore;
 use campanile_scheduler::run::SchedulerConfig;
 use campanile_sender::run::SenderConfig;
 use campanile_sqlite::store::SqliteStore;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::StoreClock;
 use crate::config::Config;
+use crate::store_watch::{self, Standing};
+use crate::{health, measures};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -35,32 +39,56 @@ impl Roles {
     pub const CONTROL: Roles = Roles { control: true, ..Roles::NONE };
     pub const SCHEDULER: Roles = Roles { scheduler: true, ..Roles::NONE };
     pub const SENDER: Roles = Roles { sender: true, ..Roles::NONE };
+
+    /// As the command is called.
+    fn name(self) -> &'static str {
+        match self {
+            Roles::CONTROL => "control",
+            Roles::SCHEDULER => "scheduler",
+            Roles::SENDER => "sender",
+            _ => "serve",
+        }
+    }
 }
 
 /// Runs until SIGTERM or Ctrl-C, or until a part of it fails; then no part takes new work, and each ends what it has under way.
-pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
-    let policy = config.policy()?;
+pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Result<(), Failure> {
+    let place = Place::read(&config.store.url, roles)?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::start());
-    let store = open_store(&config, roles, clock.clone()).await?;
     let shutdown = CancellationToken::new();
+    let (tell, standing) = watch::channel(Standing::Starting(String::new()));
+    let mut stop = std::pin::pin!(stop_signal());
     let mut parts = JoinSet::new();
+    let health = bind_health(&config, roles).await?;
+    let at_health = health.as_ref().map(TcpListener::local_addr).transpose()?;
+    tracing::info!(parts = roles.name(), health = at_health.map(tracing::field::display), "starting");
+    if let Some(health) = health {
+        let (metrics, standing, shutdown) = (metrics.clone(), standing.clone(), shutdown.clone());
+        parts.spawn(async move { Ok(health::serve(health, standing, metrics, shutdown).await?) });
+    }
+    let (seed, shards) = (random(), config.store.shards);
+    let store = tokio::select! {
+        signal = &mut stop => return Ok(signal?),
+        store = store_watch::open(|| place.open(clock.clone(), seed, shards), &tell) => store?,
+    };
     if roles.control {
-        let grpc = bind(config.listen.grpc, "listen.grpc").await?;
-        let console = bind(config.listen.console, "listen.console").await?;
-        let intake = bind(config.listen.intake, "listen.intake").await?;
+        let (grpc, console, intake) = bind_faces(&config).await?;
         let (at_grpc, at_console, at_intake) =
             (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
         tracing::info!(grpc = %at_grpc, console = %at_console, intake = %at_intake, "listening");
         let deployment = Arc::new(Deployment {
             store: store.clone(),
             clock: clock.clone(),
-            policy: policy.clone(),
+            policy: config.policy()?,
             random: Box::new(random),
             stopping: shutdown.clone(),
         });
-        parts.spawn(campanile_control::serve::serve(deployment.clone(), grpc));
+        let is_ready = ready(standing.clone());
+        parts.spawn(campanile_control::serve::serve(deployment.clone(), grpc, is_ready));
         parts.spawn(campanile_control::http_intake::serve(deployment, intake));
         parts.spawn(campanile_console::serve(store.clone(), console, shutdown.clone()));
+    } else {
+        tracing::info!("working");
     }
     if roles.scheduler {
         let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
@@ -72,13 +100,16 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     }
     if roles.sender {
         let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
-        let config = SenderConfig { slots: config.sender.slots, policy, ..SenderConfig::default() };
+        let (slots, policy) = (config.sender.slots, config.policy()?);
+        let config = SenderConfig { slots, policy, ..SenderConfig::default() };
         parts.spawn(async move {
             campanile_sender::run::run(store, clock, config, Box::new(jitter), shutdown).await
         });
     }
+    spawn_endless(&mut parts, store_watch::look(store, tell, shutdown.clone()));
+    spawn_endless(&mut parts, measures::upkeep(metrics, shutdown.clone()));
     let ended = tokio::select! {
-        signal = stop_signal() => signal.map_err(Failure::from),
+        signal = &mut stop => signal.map_err(Failure::from),
         Some(part) = parts.join_next() => part.map_err(Failure::from).and_then(|part: Result<(), Failure>| part),
     };
     shutdown.cancel();
@@ -98,26 +129,83 @@ pub async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     }
 }
 
-async fn open_store(config: &Config, roles: Roles, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Failure> {
-    let url = config.store.url.as_str();
-    let seed = random();
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        if roles != Roles::ALL {
-            return Err(format!(
-                "{url} belongs to one process: use `campanile serve`, or --store redis://..."
-            )
-            .into());
+/// A part that ends only when it is told to stop.
+fn spawn_endless(parts: &mut JoinSet<Result<(), Failure>>, part: impl Future<Output = ()> + Send + 'static) {
+    parts.spawn(async move {
+        part.await;
+        Ok(())
+    });
+}
+
+/// Whether calls can be served, as it changes.
+fn ready(mut standing: watch::Receiver<Standing>) -> watch::Receiver<bool> {
+    let (tell, is_ready) = watch::channel(true);
+    tokio::spawn(async move {
+        while standing.changed().await.is_ok() {
+            let now = *standing.borrow_and_update() == Standing::Ready;
+            tell.send_replace(now);
         }
-        let path = PathBuf::from(path);
-        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-            std::fs::create_dir_all(folder).map_err(|e| format!("make {}: {e}", folder.display()))?;
+    });
+    is_ready
+}
+
+/// Where the store is, as far as its URL can be understood.
+enum Place {
+    File(PathBuf),
+    Redis(String),
+}
+
+impl Place {
+    fn read(url: &str, roles: Roles) -> Result<Place, Failure> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            if roles != Roles::ALL {
+                return Err(format!(
+                    "{url} belongs to one process: use `campanile serve`, or --store redis://..."
+                )
+                .into());
+            }
+            let path = PathBuf::from(path);
+            if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+                std::fs::create_dir_all(folder).map_err(|e| format!("make {}: {e}", folder.display()))?;
+            }
+            return Ok(Place::File(path));
         }
-        return Ok(Arc::new(SqliteStore::open(&path, clock, seed)?));
+        if url.starts_with("redis://") || url.starts_with("rediss://") {
+            return Ok(Place::Redis(url.to_owned()));
+        }
+        Err(format!("store.url: {url:?} is not known: write sqlite:PATH or redis://HOST:PORT").into())
     }
-    if url.starts_with("redis://") || url.starts_with("rediss://") {
-        return Ok(Arc::new(RedisStore::connect(url, clock, seed, Some(config.store.shards)).await?));
+
+    async fn open(
+        &self,
+        clock: Arc<dyn Clock>,
+        seed: [u8; 19],
+        shards: u16,
+    ) -> Result<Arc<dyn Store>, StoreError> {
+        match self {
+            Place::File(path) => Ok(Arc::new(SqliteStore::open(path, clock, seed)?)),
+            Place::Redis(url) => Ok(Arc::new(RedisStore::connect(url, clock, seed, Some(shards)).await?)),
+        }
     }
-    Err(format!("store.url: {url:?} is not known: write sqlite:PATH or redis://HOST:PORT").into())
+}
+
+async fn bind_faces(config: &Config) -> Result<(TcpListener, TcpListener, TcpListener), Failure> {
+    let grpc = bind(config.listen.grpc, "listen.grpc").await?;
+    let console = bind(config.listen.console, "listen.console").await?;
+    let intake = bind(config.listen.intake, "listen.intake").await?;
+    Ok((grpc, console, intake))
+}
+
+/// A worker does without where the port is taken: on one machine there may be many of them.
+async fn bind_health(config: &Config, roles: Roles) -> Result<Option<TcpListener>, Failure> {
+    match bind(config.listen.health, "listen.health").await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if roles.control => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "health and metrics are not served: --listen-health 127.0.0.1:0 takes a free port");
+            Ok(None)
+        }
+    }
 }
 
 async fn bind(address: std::net::SocketAddr, name: &str) -> Result<TcpListener, Failure> {

@@ -135,7 +135,11 @@ pub async fn track(
         }
         Ok::<_, StoreError>(answers)
     });
-    Ok(in_order(try_join_all(shards).await?, events.len(), false))
+    let answers = in_order(try_join_all(shards).await?, events.len(), false);
+    let accepted = answers.iter().filter(|is_new| **is_new).count();
+    metrics::counter!("campanile_events_accepted_total").increment(accepted as u64);
+    metrics::counter!("campanile_events_repeated_total").increment((answers.len() - accepted) as u64);
+    Ok(answers)
 }
 
 /// The places of the items of each shard, in order.

@@ -9,8 +9,12 @@ use campanile_proto::v1::secret_service_server::SecretServiceServer;
 use campanile_proto::v1::send_service_server::SendServiceServer;
 use campanile_proto::v1::user_service_server::UserServiceServer;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::campaign_service::Campaigns;
 use crate::deployment::Deployment;
@@ -24,10 +28,11 @@ const MESSAGE_BYTES_MAX: usize = limits::BATCH_BYTES_MAX + 64 * 1024;
 /// Streams one connection may have open.
 const STREAMS_MAX: u32 = 256;
 
-/// Serves until the deployment is stopping, then lets calls in flight end.
+/// Serves until the deployment is stopping, then lets calls in flight end. Health says of every service whether `is_ready`.
 pub async fn serve(
     deployment: Arc<Deployment>,
     listener: TcpListener,
+    is_ready: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let set = || [campanile_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
     let reflection = || {
@@ -36,15 +41,16 @@ pub async fn serve(
         })
     };
     let (health, health_service) = tonic_health::server::health_reporter();
+    let mut names = vec![""];
     macro_rules! bounded {
         ($server:ident, $service:ty) => {{
-            health.set_serving::<$server<$service>>().await;
+            names.push(<$server<$service> as NamedService>::NAME);
             $server::new(<$service>::new(deployment.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX)
         }};
     }
     // Nagle's algorithm would hold small answers back for tens of milliseconds.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let router = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -53,8 +59,25 @@ pub async fn serve(
         .add_service(bounded!(UserServiceServer, Users))
         .add_service(bounded!(EventServiceServer, Events))
         .add_service(bounded!(SendServiceServer, Sends))
-        .add_service(bounded!(SecretServiceServer, SecretNames))
-        .serve_with_incoming_shutdown(incoming, deployment.stopping.cancelled())
-        .await?;
-    Ok(())
+        .add_service(bounded!(SecretServiceServer, SecretNames));
+    let telling = tell_health(health, names, is_ready);
+    let serving = router.serve_with_incoming_shutdown(incoming, deployment.stopping.cancelled());
+    tokio::select! {
+        () = telling => Ok(()),
+        served = serving => Ok(served?),
+    }
+}
+
+/// Never ends: what was said last stays said.
+async fn tell_health(health: HealthReporter, names: Vec<&'static str>, mut is_ready: watch::Receiver<bool>) {
+    loop {
+        let status =
+            if *is_ready.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in &names {
+            health.set_service_status(*name, status).await;
+        }
+        if is_ready.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }

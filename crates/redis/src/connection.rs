@@ -2,7 +2,7 @@
 //! itself. No verb is repeated here: whoever asked knows whether it may be.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use campanile_core::ports::{Clock, StoreError};
 use jiff::Timestamp;
@@ -33,6 +33,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(
         client: &redis::Client,
+        address: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Connection, StoreError> {
         let config = ConnectionManagerConfig::new()
@@ -42,7 +43,7 @@ impl Connection {
             .set_max_delay(RECONNECT_MAX);
         let server = ConnectionManager::new_with_config(client.clone(), config)
             .await
-            .map_err(|e| store_error("connect", &e))?;
+            .map_err(|e| store_error(&format!("connect to {address}"), &e))?;
         Ok(Connection { server: Server::Single(server), clock })
     }
 
@@ -59,6 +60,7 @@ impl Connection {
             cmd.arg(key.as_ref());
         }
         arguments.add_to(&mut cmd);
+        let asked_at = Instant::now();
         let mut answer = self.send(&cmd).await;
         if let Err(e) = &answer
             && e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
@@ -66,6 +68,8 @@ impl Connection {
             self.command(code.name, redis::cmd("SCRIPT").arg("LOAD").arg(&code.text)).await?;
             answer = self.send(&cmd).await;
         }
+        metrics::histogram!("campanile_store_call_seconds", "call" => code.name)
+            .record(asked_at.elapsed().as_secs_f64());
         let value = answer.map_err(|e| store_error(code.name, &e))?;
         let (at, reply) = Reply::read(code.name, value)?;
         self.clock.observe(at);

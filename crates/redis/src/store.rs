@@ -50,6 +50,7 @@ impl RedisStore {
         shards: Option<u16>,
     ) -> Result<RedisStore, StoreError> {
         let info = url.into_connection_info().map_err(|e| store_error("redis url", &e))?;
+        let address = info.addr().to_string();
         // Wake-ups come as pushes, which the older protocol does not have.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         // Small packets go at once; a peer that vanished is noticed.
@@ -58,7 +59,7 @@ impl RedisStore {
         let tcp = tcp.set_user_timeout(PEER_TIMEOUT);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|e| store_error("redis url", &e))?;
-        let connection = Connection::open(&client, clock).await?;
+        let connection = Connection::open(&client, &address, clock).await?;
         start::check_server(&connection).await?;
         let scripts = Scripts::new();
         let layout = start::fix_layout(&connection, &scripts, seed, shards).await?;

@@ -227,6 +227,7 @@ pub async fn run(
 
 /// One line for a pass with work; a trouble is said when it comes and when it has gone.
 fn say(did: &Pass, before: &mut Troubles) {
+    measure(did);
     if did.has_work() {
         tracing::debug!(
             did.fired,
@@ -248,6 +249,21 @@ fn say(did: &Pass, before: &mut Troubles) {
         tracing::info!(%trouble, "done again");
     }
     before.clone_from(&did.troubles);
+}
+
+fn measure(did: &Pass) {
+    for (name, n) in [
+        ("campanile_events_decided_total", did.events),
+        ("campanile_entries_total", did.entered),
+        ("campanile_sends_released_total", did.released),
+        ("campanile_sends_reclaimed_total", did.reclaimed),
+        ("campanile_occurrences_fired_total", did.fired),
+        ("campanile_occurrences_missed_total", did.missed as usize),
+    ] {
+        if n > 0 {
+            metrics::counter!(name).increment(n as u64);
+        }
+    }
 }
 
 /// Until the next thing is due, at most the longest sleep. A timer fires late rather than early, by a millisecond or two.

@@ -24,6 +24,8 @@ pub mod judge;
 pub mod settle;
 pub mod settlement;
 
+mod measure;
+
 #[cfg(test)]
 mod admit_tests;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::campaigns::Campaigns;
 use crate::claim::{Parts, Pass, pass};
+use crate::measure;
 use crate::send::Means;
 use crate::settle::Settler;
 use crate::wire::{Wire, WireConfig};
@@ -157,6 +158,7 @@ impl Sender {
     /// Asks the shards in turn until one has something; answers whether one had. None: it is time to stop.
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Option<bool>, StoreError> {
         self.look_around().await?;
+        measure::in_flight(self.slots_max - self.slots.available_permits().min(self.slots_max));
         for _ in 0..self.shards.len() {
             let slots = tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),

@@ -14,6 +14,7 @@ use crate::campaigns::Live;
 use crate::case::Case;
 use crate::hide::hide;
 use crate::judge::judge;
+use crate::measure;
 use crate::outgoing::{Outgoing, outgoing};
 use crate::settlement;
 use crate::wire::Wire;
@@ -47,6 +48,7 @@ pub async fn send(
     hide(&mut outcome, &request, action.map_or(&[], |action| action.webhook.secrets()), &live.secrets);
     let ended_at = clock.now();
     let attempt = Attempt { number: case.lease.send.next_attempt(), began_at, ended_at, outcome };
+    measure::lateness(&case.lease.send, &attempt);
     let schedule = &live.compiled.campaign.retry;
     let verdict = judge(&attempt.outcome, case.lease.send.attempts, schedule, ended_at, (means.jitter)());
     tracing::info!(

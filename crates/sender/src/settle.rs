@@ -12,6 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::measure;
+
 /// How long a settlement waits for company.
 const COMPANY_WAIT: Duration = Duration::from_millis(1);
 /// Settlements waiting in one shard.
@@ -106,6 +108,7 @@ async fn settle_until(
     loop {
         let error = match store.settle(shard, settlements).await {
             Ok(settled) => {
+                measure::settled(settlements, &settled);
                 if is_first {
                     report_stale(store, shard, settlements, &settled);
                 }

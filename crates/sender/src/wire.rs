@@ -17,6 +17,7 @@ use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dial::{Connection, Dialer, broken};
+use crate::measure::Requests;
 use crate::outgoing::{Outgoing, Target, fit_http1, fit_http2};
 use crate::pool::Pool;
 use crate::tls;
@@ -37,6 +38,7 @@ pub struct Wire {
     dialer: Dialer,
     pool: Pool,
     connect_timeout: Duration,
+    requests: Requests,
 }
 
 type Request = http::Request<Full<Bytes>>;
@@ -49,17 +51,21 @@ impl Wire {
             dialer: Dialer { policy: config.policy, tls },
             pool: Pool::new(config.idle_max),
             connect_timeout: config.connect_timeout,
+            requests: Requests::default(),
         })
     }
 
     /// Sends once and reads the answer, all within `within`.
     pub async fn exchange(&self, outgoing: Outgoing, within: Duration) -> Outcome {
-        let deadline = Instant::now() + within;
+        let began_at = Instant::now();
         let (target, request) = outgoing.into_request();
-        match self.post(&target, request, deadline).await {
+        let key = target.key();
+        let outcome = match self.post(&target, &key, request, began_at + within).await {
             Ok(answer) => Outcome::Answered(answer),
             Err(outcome) => outcome,
-        }
+        };
+        self.requests.request(&key, &outcome, began_at.elapsed());
+        outcome
     }
 
     /// Closes connections that have been idle for too long; to be called every second or so.
@@ -77,17 +83,18 @@ impl Wire {
     async fn post(
         &self,
         target: &Target,
+        key: &str,
         mut request: Request,
         deadline: Instant,
     ) -> Result<Answer, Outcome> {
-        let key = target.key();
         for tries in 0.. {
-            let pooled = if tries < STALE_MAX { self.pool.take(&key).await } else { None };
+            let pooled = if tries < STALE_MAX { self.pool.take(key).await } else { None };
             let is_pooled = pooled.is_some();
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => self.connect(target, &key, deadline).await?,
+                None => self.connect(target, key, deadline).await?,
             };
+            self.requests.connection(is_pooled);
             match send(&mut connection, target, request, deadline).await {
                 Ok(response) => return self.read(connection, key, response, deadline).await,
                 Err(Unsent::Untouched(back, _)) if is_pooled => request = *back,
@@ -122,7 +129,7 @@ impl Wire {
     async fn read(
         &self,
         connection: Connection,
-        key: String,
+        key: &str,
         response: Response,
         deadline: Instant,
     ) -> Result<Answer, Outcome> {
@@ -142,7 +149,7 @@ impl Wire {
             answer.body = beginning(&body.start);
         }
         if let (Connection::Http1(http1), true) = (connection, body.is_whole) {
-            self.pool.give_back(key, http1);
+            self.pool.give_back(key.to_owned(), http1);
         }
         Ok(answer)
     }

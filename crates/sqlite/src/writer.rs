@@ -7,9 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use campanile_core::ports::{Clock, StoreError};
 use jiff::Timestamp;
+use metrics::histogram;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
@@ -155,7 +157,13 @@ impl Writing {
             answers.push(answer);
             state = after;
         }
-        let committed = state.and_then(|()| self.execute("COMMIT"));
+        let committed = state.and_then(|()| {
+            let began_at = Instant::now();
+            let committed = self.execute("COMMIT");
+            histogram!("campanile_store_call_seconds", "call" => "commit")
+                .record(began_at.elapsed().as_secs_f64());
+            committed
+        });
         if committed.is_err() {
             if !self.connection.is_autocommit() {
                 let _ = self.execute("ROLLBACK");
