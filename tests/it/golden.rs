@@ -3,6 +3,7 @@
 //! A format changes only together with its golden file, and then the old file stays, to be read for ever.
 
 use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
+use campanile_core::behaviour::{Behaviour, Values};
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, Schedule, State, Transition};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::draft::{Audience, Delivery, Draft, Kind, Trigger, TriggerOn, Triggered};
@@ -11,7 +12,7 @@ use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::reason::{Failure, Suppression};
-use campanile_core::user::{Behaviour, Profile};
+use campanile_core::user::Profile;
 use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -80,13 +81,17 @@ fn profile() -> Profile {
         json!({"plan": "pro", "age": 41, "score": 0.5, "vip": true, "tags": ["a"], "addr": {"city": "Köln"}}),
     );
     profile.time_zone = Some("Europe/Berlin".to_owned());
-    let behaviour = Behaviour {
-        count: 3,
-        first_at: at("2026-02-01T00:00:00Z"),
-        last_at: at("2026-03-01T00:00:00Z"),
-        sum: 7.25,
-    };
-    profile.behaviour.insert("purchase".to_owned(), behaviour);
+    let accepted_at = at("2026-03-01T00:00:00Z");
+    for (name, value, occurred_at) in [
+        ("purchase", Some(12.5), "2025-02-01T00:00:00Z"),
+        ("purchase", None, "2026-02-27T09:00:00Z"),
+        ("purchase", Some(129.95), "2026-03-01T00:00:00Z"),
+        ("purchase", Some(0.1 + 0.2), "2026-03-01T00:00:00Z"),
+        ("session", None, "2026-02-28T23:59:59.999Z"),
+    ] {
+        let event = Event { name: name.to_owned(), value, occurred_at: at(occurred_at), ..event() };
+        profile.count(&event, accepted_at);
+    }
     profile
 }
 
@@ -165,8 +170,33 @@ fn log_rows_stand_one_behind_the_other() {
 }
 
 #[test]
+fn a_profile_written_before_behaviour_had_days_is_still_read() {
+    let written = include_str!("../golden/profile_1.hex");
+    let pairs = written.trim_end().as_bytes().chunks(2);
+    let bytes: Vec<u8> = pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
+        .collect();
+    let read = Profile::unpack(&bytes).expect("format 1");
+    let Profile { id, attributes, time_zone, created_at, behaviour } = profile();
+    assert_eq!(
+        (&read.id, &read.attributes, &read.time_zone, read.created_at),
+        (&id, &attributes, &time_zone, created_at)
+    );
+    assert_eq!(behaviour.len(), 2);
+    let expected = Behaviour {
+        count: 3,
+        first_at: at("2026-02-01T00:00:00Z"),
+        last_at: at("2026-03-01T00:00:00Z"),
+        values: Values { sum: 7.25, ..Values::default() },
+        days: Vec::new(),
+    };
+    assert_eq!(read.behaviour, [("purchase".to_owned(), expected)].into());
+    assert_eq!(Profile::unpack(&read.pack()), Ok(read));
+}
+
+#[test]
 fn profiles_events_and_entry_values_read_back_as_they_were() {
-    check("profile.hex", &hex(&profile().pack()));
+    check("profile_2.hex", &hex(&profile().pack()));
     assert_eq!(Profile::unpack(&profile().pack()), Ok(profile()));
     let item = LogItem::Event(event());
     check("log_item.hex", &hex(&item.pack()));

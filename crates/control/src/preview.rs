@@ -62,7 +62,7 @@ pub async fn preview(
         profile.apply(&change).map_err(|text| status::invalid_field("profile.attributes", text))?;
     }
     if let Some(event) = &event {
-        profile.count(event);
+        profile.count(event, now);
     }
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
     let facts = Facts {

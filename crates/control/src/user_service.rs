@@ -131,7 +131,7 @@ fn write_user(user: &StoredUser) -> wire::User {
         count: i64::try_from(b.count).unwrap_or(i64::MAX),
         first_at: Some(timestamp(b.first_at)),
         last_at: Some(timestamp(b.last_at)),
-        value_sum: b.sum,
+        value_sum: b.values.sum,
     });
     wire::User {
         id: profile.id.clone(),

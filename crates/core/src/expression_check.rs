@@ -210,13 +210,28 @@ mod tests {
     #[test]
     fn what_comes_later_is_refused_by_name() {
         let later = "not available in this version";
-        check_refused("count(\"purchase\", \"30d\") > 2", 1, later);
-        for function in ["sum", "avg", "min", "max", "received", "failed", "in_segment", "in_list"] {
+        for function in ["received", "failed", "in_segment", "in_list"] {
             check_refused(&format!("not {function}(\"x\")"), 5, later);
             check_refused(&format!("{function}(\"x\", \"30d\") > 1"), 1, later);
         }
         check_refused("change.to == \"pro\"", 1, later);
         check_refused("user.x == 1 or previous.status == 202", 16, later);
+    }
+
+    #[test]
+    fn a_window_that_is_not_kept_is_refused() {
+        let days = "a window is whole days, 1d to 90d";
+        for figure in ["count", "sum", "avg", "min", "max"] {
+            check_refused(&format!("{figure}(\"x\", \"91d\") > 1"), 1, days);
+            check_refused(&format!("{figure}(\"x\", \"90m\") > 1"), 1, days);
+            check_refused(&format!("{figure}(\"x\", \"0d\") > 1"), 1, days);
+            check_refused(&format!("{figure}(\"x\", \"soon\") > 1"), 1, "not a duration");
+            check_refused(&format!("{figure}(\"x\", 30) > 1"), 1, "takes an event and a window");
+            check_refused(&format!("{figure}() > 1"), 1, "takes an event and a window");
+            check_refused(&format!("{figure}(\"\", \"30d\") > 1"), 1, "needs the name of an event");
+            check_refused(&format!("{figure}(\"x\", \"30d\") == \"1\""), 1, "a number is compared with text");
+        }
+        check_refused("last(\"x\", \"30d\") is set", 1, "last takes one text in quotes");
     }
 
     #[test]

@@ -56,13 +56,9 @@ pub(crate) fn mary() -> Example {
         ("purchase", Some(12.0), "2026-02-28T23:29:00Z"),
     ] {
         let properties = Map::new();
-        profile.count(&Event {
-            name: name.to_owned(),
-            value,
-            properties,
-            occurred_at: at(when),
-            id: "e".to_owned(),
-        });
+        let event =
+            Event { name: name.to_owned(), value, properties, occurred_at: at(when), id: "e".to_owned() };
+        profile.count(&event, at(when));
     }
     let event = Event {
         name: "purchase".to_owned(),

@@ -198,6 +198,12 @@ mod tests {
         check("not everyone", Some("not everyone was false"));
         check("count(\"purchase\") > 5", Some("count(\"purchase\") > 5 was false: count(\"purchase\") is 2"));
         check(
+            "avg(\"purchase\", \"30d\") > 20 or min(\"session\") > 1",
+            Some(
+                "avg(\"purchase\", \"30d\") > 20 or min(\"session\") > 1 was false: avg(\"purchase\", \"30d\") is 12, min(\"session\") is missing",
+            ),
+        );
+        check(
             "user.trial_ends_at is in_last(\"1d\")",
             Some(
                 "user.trial_ends_at is in_last(\"1d\") was false: user.trial_ends_at is \"2026-03-03T12:00:00+01:00\", the time is 2026-02-28T23:30:00Z",

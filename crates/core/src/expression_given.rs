@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::behaviour::Reading;
 use crate::bucket::bucket;
 use crate::expression_parser::Step;
 use crate::expression_tree::{Operand, Root, Source};
@@ -79,11 +80,14 @@ impl<'a> Given<'a> {
             }
             Source::FirstSeen => instant(self.facts?.profile.first_seen()?),
             Source::LastSeen => instant(self.facts?.profile.last_seen()?),
-            Source::Count(event) => {
-                integer(self.facts?.profile.behaviour.get(event).map_or(0, |b| b.count.into()))
+            Source::Behaviour(figure, event, window) => {
+                let facts = self.facts?;
+                match figure.read(facts.profile.behaviour.get(event), *window, facts.as_of)? {
+                    Reading::Count(count) => integer(count.into()),
+                    Reading::Number(number) => Seen::Number(Exact::Fraction(number + 0.0)),
+                    Reading::At(at) => instant(at),
+                }
             }
-            Source::First(event) => instant(self.facts?.profile.behaviour.get(event)?.first_at),
-            Source::Last(event) => instant(self.facts?.profile.behaviour.get(event)?.last_at),
             Source::Ago(length) => instant(self.ago(*length)?),
             Source::EventName => Seen::Text(&self.facts?.event?.name),
             Source::EventValue => Seen::Number(Exact::Fraction(self.facts?.event?.value? + 0.0)),
@@ -157,6 +161,26 @@ mod tests {
         check("lifetime_value == 42.5", true);
         check("first_seen == first(\"session\")", true);
         check("last_seen is in_last(\"1h\")", true);
+    }
+
+    #[test]
+    fn behaviour_is_counted_over_windows_of_days() {
+        check("count(\"purchase\", \"1d\") == 1", true);
+        check("count(\"purchase\", \"30d\") == 1", true);
+        check("count(\"purchase\", \"90d\") == 2", true);
+        check("count(\"session\", \"90d\") == 0", true);
+        check("count(\"never\", \"90d\") == 0", true);
+        check("sum(\"purchase\") == 42.5 and sum(\"purchase\", \"1w\") == 12", true);
+        check("sum(\"session\") == 0 and sum(\"never\", \"1d\") == 0", true);
+        check("avg(\"purchase\") == 21.25 and avg(\"purchase\", \"1d\") == 12", true);
+        check("min(\"purchase\") == 12 and max(\"purchase\") == 30.5", true);
+        check("min(\"purchase\", \"90d\") < max(\"purchase\", \"90d\")", true);
+        check("max(\"purchase\", \"7d\") > 12", false);
+        for figure in ["avg", "min", "max"] {
+            check(&format!("{figure}(\"session\") is set"), false);
+            check(&format!("{figure}(\"never\", \"7d\") != 1"), false);
+            check(&format!("{figure}(\"session\") > 0 or {figure}(\"session\") <= 0"), false);
+        }
     }
 
     #[test]

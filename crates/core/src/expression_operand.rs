@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::behaviour::{Figure, Window};
 use crate::duration_text;
 use crate::expression::{FaultList, Scope};
 use crate::expression_parser::{Form, Step, Syntax};
@@ -51,10 +52,11 @@ impl Operand {
             Source::Range(..) => Kind::Range,
             Source::Path(..) => Kind::Any,
             Source::UserId | Source::EventName => Kind::Text,
-            Source::LifetimeValue | Source::Count(_) | Source::Bucket(_) => Kind::Number,
+            Source::Behaviour(figure, ..) if figure.is_time() => Kind::Time,
+            Source::LifetimeValue | Source::Behaviour(..) | Source::Bucket(_) => Kind::Number,
             Source::EventValue | Source::Status => Kind::Number,
-            Source::Time(_) | Source::FirstSeen | Source::LastSeen | Source::First(_) => Kind::Time,
-            Source::Last(_) | Source::Ago(_) | Source::EventTime => Kind::Time,
+            Source::Time(_) | Source::FirstSeen | Source::LastSeen => Kind::Time,
+            Source::Ago(_) | Source::EventTime => Kind::Time,
         }
     }
 }
@@ -69,8 +71,12 @@ pub(crate) fn literal_kind(value: &Value) -> Kind {
 }
 
 /// A function's name and how it is written.
-const FUNCTIONS: [(&str, &str); 6] = [
+const FUNCTIONS: [(&str, &str); 10] = [
     ("count", "count(\"purchase\")"),
+    ("sum", "sum(\"purchase\")"),
+    ("avg", "avg(\"purchase\")"),
+    ("min", "min(\"purchase\")"),
+    ("max", "max(\"purchase\")"),
     ("first", "first(\"purchase\")"),
     ("last", "last(\"purchase\")"),
     ("ago", "ago(\"30d\")"),
@@ -79,8 +85,7 @@ const FUNCTIONS: [(&str, &str); 6] = [
 ];
 
 /// Names kept for later versions.
-const LATER: [&str; 10] =
-    ["change", "previous", "sum", "avg", "min", "max", "received", "failed", "in_segment", "in_list"];
+const LATER: [&str; 6] = ["change", "previous", "received", "failed", "in_segment", "in_list"];
 
 const USER_NAMES: [&str; 6] = ["user", "user_id", "lifetime_value", "first_seen", "last_seen", "everyone"];
 const ENTRY_NAMES: [&str; 3] = ["properties", "event", "values"];
@@ -189,28 +194,42 @@ fn call(name: &str, given: &[Syntax], scope: Scope) -> Result<Source, String> {
     if name == "range" {
         return range(given);
     }
-    if name == "count" && given.len() == 2 {
-        return Err(
-            "count over a window is not available in this version: count(\"purchase\") counts all".to_owned()
-        );
+    if let Some(figure) = Figure::named(name) {
+        return behaviour(figure, given);
     }
     let [Syntax { form: Form::Text(text), .. }] = given else {
         return Err(format!("{name} takes one text in quotes: {}", example(name)));
     };
     match name {
-        "ago" => return duration_text::parse(text).map(Source::Ago),
-        "bucket" => return Ok(Source::Bucket(text.clone())),
-        _ if text.is_empty() => return Err(format!("{name} needs the name of an event: {}", example(name))),
-        _ if text.len() > limits::NAME_BYTES_MAX => {
-            return Err(format!("an event name has at most {} bytes", limits::NAME_BYTES_MAX));
-        }
-        _ => {}
+        "ago" => duration_text::parse(text).map(Source::Ago),
+        _ => Ok(Source::Bucket(text.clone())),
     }
-    Ok(match name {
-        "count" => Source::Count(text.clone()),
-        "first" => Source::First(text.clone()),
-        _ => Source::Last(text.clone()),
-    })
+}
+
+/// An event's name, and for most figures the days it looks back over.
+fn behaviour(figure: Figure, given: &[Syntax]) -> Result<Source, String> {
+    let name = figure.name();
+    let (event, window) = match given {
+        [Syntax { form: Form::Text(event), .. }] => (event, None),
+        [Syntax { form: Form::Text(event), .. }, Syntax { form: Form::Text(window), .. }]
+            if figure.takes_window() =>
+        {
+            (event, Some(Window::new(duration_text::parse(window)?)?))
+        }
+        _ if figure.takes_window() => {
+            return Err(format!(
+                "{name} takes an event and a window, each one text in quotes: {name}(\"purchase\", \"30d\")"
+            ));
+        }
+        _ => return Err(format!("{name} takes one text in quotes: {}", example(name))),
+    };
+    if event.is_empty() {
+        return Err(format!("{name} needs the name of an event: {}", example(name)));
+    }
+    if event.len() > limits::NAME_BYTES_MAX {
+        return Err(format!("an event name has at most {} bytes", limits::NAME_BYTES_MAX));
+    }
+    Ok(Source::Behaviour(figure, event.clone(), window))
 }
 
 fn range(given: &[Syntax]) -> Result<Source, String> {

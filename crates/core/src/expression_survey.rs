@@ -37,7 +37,8 @@ fn gather(node: &Node, names: &mut Names) {
             Source::Path(Root::User, steps) => (&mut names.attributes, first_name(steps)),
             Source::Path(Root::Properties, steps) => (&mut names.properties, first_name(steps)),
             Source::Path(Root::Values, steps) => (&mut names.values, first_name(steps)),
-            Source::Count(event) | Source::First(event) | Source::Last(event) => {
+            Source::Behaviour(_, event, window) => {
+                names.time |= window.is_some();
                 (&mut names.events, Some(event))
             }
             Source::Ago(_) => {
@@ -201,7 +202,9 @@ fn guarded(part: &Node, by_and: bool) -> Option<&Operand> {
 fn same(a: &Operand, b: &Operand) -> bool {
     match (&a.source, &b.source) {
         (Source::Path(a, a_steps), Source::Path(b, b_steps)) => a == b && a_steps == b_steps,
-        (Source::First(a), Source::First(b)) | (Source::Last(a), Source::Last(b)) => a == b,
+        (Source::Behaviour(a, a_event, a_window), Source::Behaviour(b, b_event, b_window)) => {
+            a == b && a_event == b_event && a_window == b_window
+        }
         (Source::FirstSeen, Source::FirstSeen) | (Source::LastSeen, Source::LastSeen) => true,
         (Source::EventValue, Source::EventValue) => true,
         _ => false,

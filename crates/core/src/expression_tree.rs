@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::behaviour::{Figure, Window};
 use crate::duration_text;
 use crate::expression_lexer::Span;
 use crate::expression_parser::{Comparison, Step};
@@ -92,9 +93,8 @@ pub(crate) enum Source {
     LifetimeValue,
     FirstSeen,
     LastSeen,
-    Count(String),
-    First(String),
-    Last(String),
+    /// A figure of an event's behaviour.
+    Behaviour(Figure, String, Option<Window>),
     Ago(Duration),
     Bucket(String),
     EventName,
@@ -192,8 +192,11 @@ impl Operand {
 
     /// Whether some users, events or answers may not have it.
     pub(crate) fn may_be_missing(&self) -> bool {
-        use Source::{EventValue, First, FirstSeen, Last, LastSeen, Path};
-        matches!(self.source, Path(..) | First(_) | Last(_) | FirstSeen | LastSeen | EventValue)
+        match &self.source {
+            Source::Path(..) | Source::FirstSeen | Source::LastSeen | Source::EventValue => true,
+            Source::Behaviour(figure, ..) => figure.may_be_missing(),
+            _ => false,
+        }
     }
 
     /// Constants stand for themselves, other values are objects that name them.
@@ -213,9 +216,10 @@ impl Operand {
             Source::EventValue => json!({"path": ["event", "value"]}),
             Source::EventTime => json!({"path": ["event", "occurred_at"]}),
             Source::Status => json!({"path": ["status"]}),
-            Source::Count(event) => json!({"count": event}),
-            Source::First(event) => json!({"first": event}),
-            Source::Last(event) => json!({"last": event}),
+            Source::Behaviour(figure, event, None) => json!({ (figure.name()): event}),
+            Source::Behaviour(figure, event, Some(window)) => {
+                json!({ (figure.name()): [event, duration_text::show(window.length())]})
+            }
             Source::Ago(length) => json!({"ago": duration_text::show(*length)}),
             Source::Bucket(salt) => json!({"bucket": salt}),
         }
@@ -272,6 +276,9 @@ mod tests {
             ]}},
             {"true": {"path": ["user", "vip"]}},
         ]});
+        assert_eq!(parsed(text).tree(), expected);
+        let text = "avg(\"a\", \"30d\") > 1.5 and min(\"a\") < 2";
+        let expected = json!({"and": [{">": [{"avg": ["a", "30d"]}, 1.5]}, {"<": [{"min": "a"}, 2]}]});
         assert_eq!(parsed(text).tree(), expected);
         let text = "last(\"a\") < ago(\"90s\") or user.x is not between(\"2026-01-01\", 5) or bucket(\"s\") not in range(9)";
         let expected = json!({"or": [

@@ -6,11 +6,16 @@ pub mod limits;
 
 pub mod fault;
 
+pub mod behaviour;
+mod behaviour_bytes;
+#[cfg(test)]
+mod behaviour_laws;
 pub mod event;
 pub mod facts;
 pub mod number;
 pub mod reason;
 pub mod user;
+mod user_bytes;
 
 pub mod attempt;
 pub mod control_word;

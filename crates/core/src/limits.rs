@@ -18,6 +18,10 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const USER_ATTRIBUTES_MAX: usize = 500;
 /// Event names whose behaviour is kept for one user; the profile stays one bounded string.
 pub const USER_EVENT_NAMES_MAX: usize = 500;
+/// Days a window of behaviour reaches back.
+pub const BEHAVIOUR_WINDOW_DAYS_MAX: u16 = 90;
+/// Days kept of one event name: a window's, and the one it ends in.
+pub const BEHAVIOUR_DAYS_MAX: usize = BEHAVIOUR_WINDOW_DAYS_MAX as usize + 1;
 /// One attribute value, as JSON text.
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 16 * 1024;
 /// An event's properties, as JSON text.

@@ -5,12 +5,15 @@
 use minijinja::machinery::ast::{Call, CallArg, CallType, Expr, Filter, Test};
 use minijinja::value::ValueKind;
 
+use crate::behaviour::{Figure, Window};
+use crate::duration_text;
 use crate::template_expression::{FILTERED, LOOSEST, NOT, PRIMARY};
 use crate::template_filters::{FILTERS, Place, TESTS, date_format_fault};
-use crate::template_names::{Figure, LATER, Slot, nearest};
+use crate::template_names::{LATER, Slot, nearest};
 use crate::template_source::Writer;
 
-const FUNCTIONS: &[&str] = &["abort", "count", "dict", "first", "last", "namespace", "range"];
+const FUNCTIONS: &[&str] =
+    &["abort", "avg", "count", "dict", "first", "last", "max", "min", "namespace", "range", "sum"];
 
 impl<'s> Writer<'s> {
     pub(crate) fn filter(&mut self, filter: &Filter<'s>, at: u32, e: &Expr<'s>) {
@@ -123,7 +126,6 @@ impl<'s> Writer<'s> {
             CallType::Function(name) if self.locals.contains(name) => {
                 self.faults.push((at, format!("{name} is not a function")));
             }
-            CallType::Function(name @ ("count" | "first" | "last")) => self.behaviour(name, &call.args, at),
             CallType::Function("abort") if call.args.is_empty() => {
                 self.out.push_str("abort('no reason given')")
             }
@@ -132,6 +134,9 @@ impl<'s> Writer<'s> {
             }
             CallType::Function(name) if LATER.contains(&name) => {
                 self.faults.push((at, format!("{name} is not available in this version")));
+            }
+            CallType::Function(name) if let Some(figure) = Figure::named(name) => {
+                self.behaviour(figure, &call.args, at);
             }
             CallType::Function(name) => {
                 let hint = nearest(name, FUNCTIONS.iter().copied());
@@ -181,28 +186,38 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// `count("purchase")`, ever. A window of days comes later.
-    fn behaviour(&mut self, name: &str, args: &[CallArg<'s>], at: usize) {
-        let figure = match name {
-            "count" => Figure::Count,
-            "first" => Figure::First,
-            _ => Figure::Last,
-        };
-        match args {
-            [CallArg::Pos(Expr::Const(event))] if event.value.kind() == ValueKind::String => {
-                self.slot(Slot::Behaviour(figure, event.value.as_str().unwrap_or_default().to_owned()));
+    /// `count("purchase")` over all time, `count("purchase", "30d")` over a window. The event may come from a value, the window
+    /// is written.
+    fn behaviour(&mut self, figure: Figure, args: &[CallArg<'s>], at: usize) {
+        let name = figure.name();
+        let (event, window) = match args {
+            [CallArg::Pos(event)] => (event, None),
+            [CallArg::Pos(event), CallArg::Pos(Expr::Const(window))] if figure.takes_window() => {
+                let length = duration_text::parse(window.value.as_str().unwrap_or_default());
+                match length.and_then(Window::new) {
+                    Ok(window) => (event, Some(window)),
+                    Err(text) => return self.faults.push((at, text)),
+                }
             }
-            [CallArg::Pos(event)] if !matches!(event, Expr::Const(_)) => {
+            _ if figure.takes_window() => {
+                let text = format!("write {name}(\"event\") or {name}(\"event\", \"30d\")");
+                return self.faults.push((at, text));
+            }
+            _ => return self.faults.push((at, format!("write {name}(\"event\")"))),
+        };
+        match event {
+            Expr::Const(event) if event.value.kind() == ValueKind::String => {
+                let event = event.value.as_str().unwrap_or_default().to_owned();
+                self.slot(Slot::Behaviour(figure, event, window));
+            }
+            Expr::Const(_) => self.faults.push((at, format!("write {name}(\"event\")"))),
+            event => {
                 self.out.push('(');
-                self.slot(Slot::Behaviours(figure));
+                self.slot(Slot::Behaviours(figure, window));
                 self.out.push('[');
                 self.must(event, LOOSEST);
-                self.out.push_str(if figure == Figure::Count { "]|default(0))" } else { "])" });
+                self.out.push_str(if figure.may_be_missing() { "])" } else { "]|default(0))" });
             }
-            [_, _] => {
-                self.faults.push((at, format!("{name} over a window is not available in this version")))
-            }
-            _ => self.faults.push((at, format!("write {name}(\"event\")"))),
         }
     }
 }

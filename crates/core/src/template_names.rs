@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::behaviour::{Figure, Reading, Window};
 use crate::secret::MASK;
-use crate::user::{Behaviour, Profile};
 use crate::webhook::RenderContext;
 
 /// A context, and whether secrets are shown as a mask.
@@ -23,15 +23,6 @@ pub(crate) struct Scope<'a> {
 pub(crate) enum Key {
     Name(String),
     Index(i64),
-}
-
-/// A figure of one event name, ever.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Figure {
-    Count,
-    First,
-    Last,
-    Sum,
 }
 
 /// What a name stands for. An empty path is the whole map.
@@ -50,9 +41,9 @@ pub(crate) enum Slot {
     Zone,
     Now,
     DueAt,
-    Behaviour(Figure, String),
+    Behaviour(Figure, String, Option<Window>),
     /// By event name.
-    Behaviours(Figure),
+    Behaviours(Figure, Option<Window>),
     LifetimeValue,
     FirstSeen,
     LastSeen,
@@ -74,6 +65,10 @@ pub(crate) const ROOTS: &[&str] = &[
     "properties",
     "values",
     "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
     "first",
     "last",
     "lifetime_value",
@@ -125,8 +120,7 @@ pub(crate) const CORE: &[&str] = &[
 ];
 
 /// Names that come with a later version.
-pub(crate) const LATER: &[&str] =
-    &["linked", "linkedData", "previous", "change", "variant", "events", "sum", "avg", "min", "max"];
+pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "change", "variant", "events"];
 
 /// What `root` with `keys` stands for; `Err` says what would be right.
 pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
@@ -167,7 +161,9 @@ pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
             Some(secret) => Slot::Secret(secret.to_owned()),
             None => return Err("name one secret, as in secret.API_KEY".to_owned()),
         },
-        "count" | "first" | "last" => return Err(format!("{root} is a function, write {root}(\"event\")")),
+        _ if Figure::named(root).is_some() => {
+            return Err(format!("{root} is a function, write {root}(\"event\")"));
+        }
         _ if LATER.contains(&root) => return Err(format!("{root} is not available in this version")),
         _ => return Err(unknown(root)),
     })
@@ -220,8 +216,8 @@ fn event(keys: Vec<Key>) -> Result<Slot, String> {
 
 fn behaviour(figure: Figure, root: &str, keys: Vec<Key>) -> Result<Slot, String> {
     match keys.as_slice() {
-        [] => Ok(Slot::Behaviours(figure)),
-        [Key::Name(event)] => Ok(Slot::Behaviour(figure, event.clone())),
+        [] => Ok(Slot::Behaviours(figure, None)),
+        [Key::Name(event)] => Ok(Slot::Behaviour(figure, event.clone(), None)),
         _ => Err(format!("write {root}['event']")),
     }
 }
@@ -237,14 +233,16 @@ impl Slot {
 
     /// Whether it may be missing.
     pub(crate) fn may_be_missing(&self) -> bool {
+        if let Slot::Behaviour(figure, ..) = self {
+            return figure.may_be_missing();
+        }
         !matches!(
             self,
             Slot::UserId
                 | Slot::Zone
                 | Slot::Now
                 | Slot::DueAt
-                | Slot::Behaviour(Figure::Count | Figure::Sum, _)
-                | Slot::Behaviours(_)
+                | Slot::Behaviours(..)
                 | Slot::LifetimeValue
                 | Slot::Secret(_)
                 | Slot::CampaignId
@@ -286,8 +284,16 @@ impl Slot {
                 Some(text(&facts.now.display_with_offset(offset).to_string()))
             }
             Slot::DueAt => Some(instant(context.due_at)),
-            Slot::Behaviour(figure, event) => figure.of(profile.behaviour.get(event)).map(Cow::Owned),
-            Slot::Behaviours(figure) => Some(Cow::Owned(figure.all(profile))),
+            Slot::Behaviour(figure, event, window) => {
+                figure.read(profile.behaviour.get(event), *window, facts.as_of).map(read)
+            }
+            Slot::Behaviours(figure, window) => {
+                let each = profile.behaviour.iter();
+                let read = each.filter_map(|(name, b)| {
+                    Some((name.clone(), read(figure.read(Some(b), *window, facts.as_of)?).into_owned()))
+                });
+                Some(Cow::Owned(Value::Object(read.collect())))
+            }
             Slot::LifetimeValue => Some(Cow::Owned(number(profile.lifetime_value()))),
             Slot::FirstSeen => profile.first_seen().map(instant),
             Slot::LastSeen => profile.last_seen().map(instant),
@@ -304,21 +310,11 @@ impl Slot {
     }
 }
 
-impl Figure {
-    /// A count or sum of what never happened is 0; its first and last time are missing.
-    pub(crate) fn of(self, behaviour: Option<&Behaviour>) -> Option<Value> {
-        Some(match (self, behaviour) {
-            (Figure::Count, behaviour) => behaviour.map_or(0, |b| b.count).into(),
-            (Figure::Sum, behaviour) => number(behaviour.map_or(0.0, |b| b.sum)),
-            (Figure::First, Some(b)) => b.first_at.to_string().into(),
-            (Figure::Last, Some(b)) => b.last_at.to_string().into(),
-            (Figure::First | Figure::Last, None) => return None,
-        })
-    }
-
-    fn all(self, profile: &Profile) -> Value {
-        let each = profile.behaviour.iter();
-        each.filter_map(|(name, b)| Some((name.clone(), self.of(Some(b))?))).collect::<Map<_, _>>().into()
+fn read<'a>(reading: Reading) -> Cow<'a, Value> {
+    match reading {
+        Reading::Count(count) => Cow::Owned(count.into()),
+        Reading::Number(value) => Cow::Owned(number(value)),
+        Reading::At(at) => instant(at),
     }
 }
 

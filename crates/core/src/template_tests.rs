@@ -36,6 +36,13 @@ fn names_stand_for_what_they_say() {
     check("{{ count(properties.kind) }} {{ last(properties.kind) }}", "2 2026-07-01T10:00:00.5Z");
     check("{{ count(user.name) }}", "0");
     check(
+        "{{ count('purchase', '1d') }} {{ count('purchase', '30d') }} {{ count('never', '90d') }}",
+        "1 2 0",
+    );
+    check("{{ sum('purchase', '7d') }} {{ sum('purchase') }} {{ avg('purchase') }}", "600 1200 600");
+    check("{{ min('purchase') }} {{ max(properties.kind, '7d') }} {{ count(user.name, '7d') }}", "600 600 0");
+    check("{{ avg('never') | default(0) }}{% set sum = 1 %}{{ sum }}", "01");
+    check(
         "{{ secret.KEY }} {{ campaign.id }} {{ campaign.title }} {{ action.name }}",
         "s3cr3t/ü first The \"first\" hello",
     );
@@ -209,10 +216,12 @@ fn a_fault_names_line_and_column_and_what_would_be_right() {
     check_fault("{{ user.name.upper() }}", &["no methods", "| upper"]);
     check_fault("{{ user.name() }}{{ event.x }}", &["no methods", "properties.x"]);
     check_fault("{{ count }}", &["count is a function"]);
-    check_fault("{{ count('a', '30d') }}", &["over a window is not available in this version"]);
-    for name in
-        ["linked.x", "linkedData.x", "previous.status", "change.from", "variant", "events", "sum('a')"]
-    {
+    check_fault("{{ count('a', '36h') }}", &["a window is whole days, 1d to 90d"]);
+    check_fault("{{ sum('a', '91d') }}", &["a window is whole days, 1d to 90d"]);
+    check_fault("{{ avg('a', user.x) }}", &["write avg(\"event\") or avg(\"event\", \"30d\")"]);
+    check_fault("{{ last('a', '7d') }}", &["write last(\"event\")"]);
+    check_fault("{{ min }}", &["min is a function"]);
+    for name in ["linked.x", "linkedData.x", "previous.status", "change.from", "variant", "events"] {
         check_fault(&format!("{{{{ {name} }}}}"), &["is not available in this version"]);
     }
     check_fault("{{ user_id.x }}", &["user_id is one value"]);

@@ -8,33 +8,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::behaviour::Behaviour;
 use crate::event::Event;
 use crate::limits;
+use crate::user_bytes;
 
-/// A user as the store keeps it. New fields go at the end with a default: the packed form is a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A user as the store keeps it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     pub id: String,
     /// In the order first given. Never holds a null.
     pub attributes: Map<String, Value>,
     /// IANA name, checked when it was given.
     pub time_zone: Option<String>,
-    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub created_at: Timestamp,
     /// By event name.
     pub behaviour: BTreeMap<String, Behaviour>,
-}
-
-/// What a user did under one event name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Behaviour {
-    pub count: u64,
-    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
-    pub first_at: Timestamp,
-    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
-    pub last_at: Timestamp,
-    /// Sum of the events' values.
-    pub sum: f64,
 }
 
 /// What a client says about one user; checked at the door.
@@ -84,23 +73,19 @@ impl Profile {
         Ok(())
     }
 
-    /// Counts an event into behaviour. An event name past the bound is not counted.
-    pub fn count(&mut self, event: &Event) {
+    /// Counts an event into behaviour, as accepted at `accepted_at`: a clock that runs ahead of ours says nothing about the
+    /// future. An event name past the bound is not counted.
+    pub fn count(&mut self, event: &Event, accepted_at: Timestamp) {
+        for behaviour in self.behaviour.values_mut() {
+            behaviour.forget_days(accepted_at);
+        }
+        let at = event.occurred_at.min(accepted_at);
         let known = self.behaviour.len();
-        let value = event.value.unwrap_or(0.0);
         match self.behaviour.get_mut(&event.name) {
-            Some(b) => {
-                b.count += 1;
-                b.first_at = b.first_at.min(event.occurred_at);
-                b.last_at = b.last_at.max(event.occurred_at);
-                b.sum += value;
-            }
+            Some(behaviour) => behaviour.add(at, event.value, accepted_at),
             None if known < limits::USER_EVENT_NAMES_MAX => {
-                let at = event.occurred_at;
-                self.behaviour.insert(
-                    event.name.clone(),
-                    Behaviour { count: 1, first_at: at, last_at: at, sum: value },
-                );
+                let behaviour = Behaviour::new(at, event.value, accepted_at);
+                self.behaviour.insert(event.name.clone(), behaviour);
             }
             None => {}
         }
@@ -116,15 +101,15 @@ impl Profile {
 
     /// Sum of the values of all events.
     pub fn lifetime_value(&self) -> f64 {
-        self.behaviour.values().map(|b| b.sum).sum()
+        self.behaviour.values().map(|b| b.values.sum).sum()
     }
 
     pub fn pack(&self) -> Vec<u8> {
-        pack(self)
+        user_bytes::write(self)
     }
 
     pub fn unpack(bytes: &[u8]) -> Result<Profile, String> {
-        unpack(bytes).map_err(|e| format!("profile: {e}"))
+        user_bytes::read(bytes).map_err(|e| format!("profile: {e}"))
     }
 }
 

@@ -50,7 +50,7 @@ pub fn decide(page: EventPage, campaigns: &Campaigns, layout: &Layout, now: Time
         let Some((user, is_changed)) = found else {
             continue;
         };
-        user.profile.count(&event);
+        user.profile.count(&event, logged.accepted_at);
         *is_changed = true;
         if fires {
             deciding.event(&event, logged.accepted_at, user);

@@ -1,0 +1,82 @@
+//! Pure. A profile in bytes: one packed string, versioned.
+//!
+//! Format 2: the version byte; the length of the behaviour, as a varint, and the behaviour (`behaviour_bytes`); then id, attributes,
+//! time zone and creation time (ms) as a MessagePack list. Format 1 had behaviour without days in that list, and is still read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::behaviour::{Behaviour, Values};
+use crate::behaviour_bytes;
+use crate::user::Profile;
+
+const FORMAT: u8 = 2;
+const FORMAT_WITHOUT_DAYS: u8 = 1;
+
+#[derive(Serialize)]
+struct Packed<'a>(&'a str, &'a Map<String, Value>, Option<&'a str>, i64);
+
+#[derive(Deserialize)]
+struct Unpacked(String, Map<String, Value>, Option<String>, i64);
+
+pub(crate) fn write(profile: &Profile) -> Vec<u8> {
+    let behaviour = behaviour_bytes::write(&profile.behaviour);
+    let mut bytes = Vec::with_capacity(behaviour.len() + 256);
+    bytes.push(FORMAT);
+    behaviour_bytes::put(&mut bytes, behaviour.len() as u64);
+    bytes.extend_from_slice(&behaviour);
+    let packed = Packed(
+        &profile.id,
+        &profile.attributes,
+        profile.time_zone.as_deref(),
+        profile.created_at.as_millisecond(),
+    );
+    // Writing to memory fails only for maps of unknown length, which our types do not have.
+    let _ = rmp_serde::encode::write(&mut bytes, &packed);
+    bytes
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<Profile, String> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => read_packed(rest),
+        Some((&FORMAT_WITHOUT_DAYS, rest)) => read_without_days(rest),
+        Some((other, _)) => Err(format!("format {other} is not known to this version, expected {FORMAT}")),
+        None => Err("no bytes".to_owned()),
+    }
+}
+
+fn read_packed(mut bytes: &[u8]) -> Result<Profile, String> {
+    let behaviour = behaviour_bytes::take(&mut bytes)
+        .and_then(|length| usize::try_from(length).ok())
+        .and_then(|length| behaviour_bytes::take_bytes(&mut bytes, length))
+        .and_then(behaviour_bytes::read)
+        .ok_or("its behaviour cannot be read")?;
+    let Unpacked(id, attributes, time_zone, created_ms) =
+        rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
+    let created_at = Timestamp::from_millisecond(created_ms).map_err(|e| e.to_string())?;
+    Ok(Profile { id, attributes, time_zone, created_at, behaviour })
+}
+
+#[derive(Deserialize)]
+struct Format1(String, Map<String, Value>, Option<String>, i64, BTreeMap<String, Behaviour1>);
+
+/// Count, first (ms), last (ms), sum of values.
+#[derive(Deserialize)]
+struct Behaviour1(u64, i64, i64, f64);
+
+fn read_without_days(bytes: &[u8]) -> Result<Profile, String> {
+    let instant = |ms| Timestamp::from_millisecond(ms).map_err(|e| e.to_string());
+    let Format1(id, attributes, time_zone, created_ms, old) =
+        rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
+    let mut behaviour = BTreeMap::new();
+    for (name, Behaviour1(count, first_ms, last_ms, sum)) in old {
+        // How many of the events had a value, and which, was not kept.
+        let values = Values { sum, ..Values::default() };
+        let (first_at, last_at) = (instant(first_ms)?, instant(last_ms)?);
+        behaviour.insert(name, Behaviour { count, first_at, last_at, values, days: Vec::new() });
+    }
+    Ok(Profile { id, attributes, time_zone, created_at: instant(created_ms)?, behaviour })
+}
