@@ -208,7 +208,7 @@ fn profiles_events_and_entry_values_read_back_as_they_were() {
         check(name, &hex(&kept.pack()));
         assert_eq!(EntryData::unpack(&kept.pack()), Ok(kept));
     }
-    assert!(Profile::unpack(&[2, 0x90]).is_err_and(|text| text.contains("format 2")));
+    assert!(Profile::unpack(&[3, 0x90]).is_err_and(|text| text.contains("format 3")));
 }
 
 #[test]
