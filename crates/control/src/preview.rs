@@ -125,9 +125,9 @@ fn write(
 /// Why the user would not enter, by the conditions of the campaign.
 fn refused(campaign: &Campaign, facts: &Facts<'_>) -> Option<(Refusal, String)> {
     if let (When::Triggered(triggered), Some(event)) = (&campaign.when, facts.event)
-        && let Some(why) = triggered.unfit(event, facts)
+        && !triggered.fits(event, facts)
     {
-        return Some((Refusal::ConditionFalse, why));
+        return Some((Refusal::ConditionFalse, triggered.saw(event, facts)));
     }
     if campaign.takes(facts) {
         return None;

@@ -48,14 +48,32 @@ pub struct Triggered {
 }
 
 impl Triggered {
-    /// Why no trigger takes the event; none if one does.
-    pub fn unfit(&self, event: &Event, facts: &Facts<'_>) -> Option<String> {
-        let mut why = None;
-        for trigger in self.triggers.iter().filter(|trigger| trigger.event == event.name) {
-            let condition = trigger.condition.as_ref().filter(|condition| !condition.matches(facts))?;
-            why = why.or_else(|| condition.explain(facts).first_false());
+    /// Whether a trigger takes the event.
+    pub fn fits(&self, event: &Event, facts: &Facts<'_>) -> bool {
+        let is_met = |trigger: &EventTrigger| {
+            trigger.condition.as_ref().is_none_or(|condition| condition.matches(facts))
+        };
+        self.naming(event).any(is_met)
+    }
+
+    /// What the triggers saw of the event: of the first that takes it, else of the first that does not.
+    pub fn saw(&self, event: &Event, facts: &Facts<'_>) -> String {
+        let mut refused = None;
+        for trigger in self.naming(event) {
+            let Some(condition) = &trigger.condition else {
+                return format!("every {} sets it off", event.name);
+            };
+            let saw = condition.explain(facts);
+            if saw.result {
+                return saw.saw();
+            }
+            refused = refused.or(Some(saw));
         }
-        why.or_else(|| Some(format!("no trigger names the event {:?}", event.name)))
+        refused.map_or_else(|| format!("no trigger names the event {:?}", event.name), |saw| saw.saw())
+    }
+
+    fn naming(&self, event: &Event) -> impl Iterator<Item = &EventTrigger> {
+        self.triggers.iter().filter(move |trigger| trigger.event == event.name)
     }
 }
 

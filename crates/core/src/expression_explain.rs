@@ -59,6 +59,11 @@ impl Explanation {
         Some(culprit.and_then(Explanation::first_false).unwrap_or_else(|| self.phrase()))
     }
 
+    /// What it came to and what it looked at, in one phrase: why it did not hold, or the whole of it where it did.
+    pub fn saw(&self) -> String {
+        self.first_false().unwrap_or_else(|| self.phrase())
+    }
+
     fn phrase(&self) -> String {
         let mut values = Vec::new();
         self.collect(&mut values);
@@ -66,8 +71,8 @@ impl Explanation {
             values.iter().take(PHRASE_VALUES_MAX).map(|v| format!("{} is {}", v.name, v.value)).collect();
         let more = if values.len() > PHRASE_VALUES_MAX { ", ..." } else { "" };
         match shown.as_slice() {
-            [] => format!("{} was false", self.text),
-            _ => format!("{} was false: {}{more}", self.text, shown.join(", ")),
+            [] => format!("{} was {}", self.text, self.result),
+            _ => format!("{} was {}: {}{more}", self.text, self.result, shown.join(", ")),
         }
     }
 

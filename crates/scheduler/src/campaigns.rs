@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
-use campanile_core::campaign_delivery::{Triggered, When};
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::{Draft, Kind, TriggerOn};
 use campanile_core::limits;
@@ -61,14 +60,6 @@ impl Known {
 
     fn compiled(&self, revision: u32) -> Option<&Arc<Compiled>> {
         if revision == self.record.revision { self.compiled.as_ref() } else { self.older.get(&revision) }
-    }
-
-    pub fn triggered(&self) -> Option<(Planned<'_>, &Triggered)> {
-        let planned = self.planned()?;
-        match &planned.campaign.when {
-            When::Triggered(triggered) => Some((planned, triggered)),
-            _ => None,
-        }
     }
 }
 
@@ -254,7 +245,8 @@ pub fn compile(record: &CampaignRecord, draft: Draft) -> Option<Campaign> {
     }
 }
 
-fn began_at(record: &CampaignRecord) -> Option<Timestamp> {
+/// When a campaign was first activated.
+pub fn began_at(record: &CampaignRecord) -> Option<Timestamp> {
     let began = |to| matches!(to, State::Scheduled | State::Active);
     record.transitions.iter().find(|transition| began(transition.to)).map(|transition| transition.at)
 }

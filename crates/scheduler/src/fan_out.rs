@@ -127,7 +127,7 @@ impl FanOut {
             chunks = free.len();
             is_done = free.len() == shards.len();
             let walked = shards::each(&free, |shard| {
-                Box::pin(walk_shard(store, campaigns, planned, occurrence, shard, now))
+                Box::pin(walk_shard(store, campaigns, (record, planned), occurrence, shard, now))
             });
             for (shard, walked) in walked.await {
                 let walked = shards::aside(walked, &place, troubles)?;
@@ -200,7 +200,7 @@ impl FannedOut {
 async fn walk_shard(
     store: &dyn Store,
     campaigns: &Campaigns,
-    planned: Planned<'_>,
+    (record, planned): (&CampaignRecord, Planned<'_>),
     occurrence: OccurrenceKey,
     shard: Shard,
     now: Timestamp,
@@ -217,7 +217,7 @@ async fn walk_shard(
         Some(last) if walk.users.len() >= limits::ADVANCE_MAX => last.no.0,
         _ => walk.last,
     };
-    let plan = plan(&planned, occurrence, &walk.users, now);
+    let plan = plan(record, &planned, occurrence, &walk.users, now);
     let (users, entered) = (walk.users.len(), plan.entries.len());
     let advance = Advance { occurrence, from: walk.cursor, to, entries: plan.entries, counts: plan.counts };
     Ok(match store.advance(shard, &advance).await? {

@@ -1,10 +1,11 @@
 //! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
 //!
-//! Brains: `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`,
+//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`,
 //! all by way of `shards`. Loop: `run`.
 
 pub mod run;
 
+pub mod entering;
 pub mod manual;
 pub mod occurrence;
 pub mod plan;
@@ -25,6 +26,8 @@ mod unreliable_store;
 #[cfg(test)]
 mod world;
 
+#[cfg(test)]
+mod entering_tests;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]

@@ -2,18 +2,17 @@
 //!
 //! Control opens the users before and adds what is decided here, once per request.
 
-use campanile_core::campaign_delivery::When;
-use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Count, Counter, summed};
 use campanile_core::due_send::{EntryKind, SendId, Skip};
 use campanile_core::event::EntryData;
-use campanile_core::facts::Facts;
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{NewEntry, RefusedRow, StoredUser};
 use campanile_core::reason::Refusal;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::entering::{Entering, refused};
 use crate::plan::{Planned, entry, entry_counts};
 
 /// One user of a request.
@@ -61,8 +60,11 @@ pub fn enter(
     let mut counts = Vec::new();
     for asked in asked {
         counts.push(Count { campaign: planned.no, counter: Counter::Triggered, by: 1 });
-        let answer = match decide(record, planned, asked, request) {
-            Ok(user) => {
+        let profile = asked.user.as_ref().map(|user| &user.profile);
+        let given = (&asked.values, request.skip);
+        let entering = Entering::by_request(record, planned.campaign, given, profile, request.now);
+        let answer = match (refused(&entering), &asked.user) {
+            (None, Some(user)) => {
                 let key = layout.hash64("request", &[request.id.as_bytes(), asked.user_id.as_bytes()]);
                 let keep = planned.campaign.actions.iter().any(|action| action.webhook.needs_values());
                 let kept = (keep && !asked.values.is_empty())
@@ -73,7 +75,9 @@ pub fn enter(
                 counts.extend(entry_counts(planned.no));
                 Entered::Accepted(vec![id])
             }
-            Err((reason, text)) => {
+            (stopped, _) => {
+                let reason = stopped.map_or(Refusal::UnknownUser, |(_, reason)| reason);
+                let text = stopped.map_or_else(String::new, |(gate, _)| (gate.saw)(&entering));
                 counts.push(Count { campaign: planned.no, counter: Counter::Refused(reason), by: 1 });
                 plan.refused.push(RefusedRow {
                     campaign: planned.no,
@@ -90,50 +94,4 @@ pub fn enter(
     }
     plan.counts = summed(counts);
     plan
-}
-
-fn decide<'a>(
-    record: &CampaignRecord,
-    planned: &Planned<'_>,
-    asked: &'a Asked,
-    request: &Request<'_>,
-) -> Result<&'a StoredUser, (Refusal, String)> {
-    let refuse = |reason, text: String| Err((reason, text));
-    match record.state {
-        State::Active => {}
-        State::Paused => return refuse(Refusal::Paused, "the campaign is paused".to_owned()),
-        State::Draft | State::Scheduled => {
-            return refuse(Refusal::BeforeStart, "the campaign is not active".to_owned());
-        }
-        State::Finishing | State::Ended => {
-            return refuse(Refusal::AfterEnd, "the campaign has ended".to_owned());
-        }
-    }
-    if !matches!(planned.campaign.when, When::Manual) {
-        return refuse(Refusal::ConditionFalse, "its delivery is not manual".to_owned());
-    }
-    let Some(user) = &asked.user else { return refuse(Refusal::UnknownUser, String::new()) };
-    let missing: Vec<&str> = record
-        .draft
-        .requires_values
-        .iter()
-        .filter(|name| asked.values.get(*name).is_none_or(Value::is_null))
-        .map(String::as_str)
-        .collect();
-    if !missing.is_empty() {
-        return refuse(Refusal::MissingValues, format!("missing: {}", missing.join(", ")));
-    }
-    let facts = Facts {
-        profile: &user.profile,
-        event: None,
-        values: Some(&asked.values),
-        as_of: request.now,
-        now: request.now,
-        fallback_zone: &planned.campaign.fallback_zone,
-    };
-    if !request.skip.audience && !planned.campaign.takes(&facts) {
-        let text = planned.campaign.audience.explain(&facts).first_false().unwrap_or_default();
-        return refuse(Refusal::NotInAudience, text);
-    }
-    Ok(user)
 }

@@ -64,8 +64,8 @@ fn refusals_are_told_in_their_order_and_the_last_cure_lets_the_user_in() {
     let none = Skip::default();
     let mut one = asked("u1", None, json!({}));
     for (state, reason, text) in [
-        (State::Draft, Refusal::BeforeStart, "the campaign is not active"),
-        (State::Scheduled, Refusal::BeforeStart, "the campaign is not active"),
+        (State::Draft, Refusal::BeforeStart, "the campaign is a draft: activate it"),
+        (State::Scheduled, Refusal::BeforeStart, "the campaign has not started"),
         (State::Paused, Refusal::Paused, "the campaign is paused"),
         (State::Finishing, Refusal::AfterEnd, "the campaign has ended"),
         (State::Ended, Refusal::AfterEnd, "the campaign has ended"),
@@ -74,7 +74,7 @@ fn refusals_are_told_in_their_order_and_the_last_cure_lets_the_user_in() {
         check(&record, &one, none, Some((reason, text)));
     }
     record.state = State::Active;
-    check(&record, &one, none, Some((Refusal::UnknownUser, "")));
+    check(&record, &one, none, Some((Refusal::UnknownUser, "there is no such user")));
     one.user = Some(user(1, json!({"plan": "free"})));
     check(&record, &one, none, Some((Refusal::MissingValues, "missing: cents, why")));
     one.values = json!({"cents": 5, "why": null}).as_object().cloned().unwrap_or_default();

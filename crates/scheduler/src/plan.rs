@@ -1,13 +1,15 @@
 //! Pure. From an occurrence and some users to due-sends: who of them belongs to the audience enters, once.
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Count, Counter};
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Skip};
-use campanile_core::facts::Facts;
 use campanile_core::number::{CampaignNo, DestinationNo, UserNo, millis};
 use campanile_core::ports::{NewEntry, OccurrenceKey, StoredUser};
 use campanile_core::reason::Refusal;
 use jiff::Timestamp;
+
+use crate::entering::{Entering, refused};
 
 /// What is known of a campaign to plan under one revision of it.
 #[derive(Clone, Copy, Debug)]
@@ -26,20 +28,21 @@ pub struct Plan {
 }
 
 /// Plans an occurrence for a chunk of users. Conditions are judged as of the occurrence's instant.
-pub fn plan(planned: &Planned<'_>, occurrence: OccurrenceKey, users: &[StoredUser], now: Timestamp) -> Plan {
+pub fn plan(
+    record: &CampaignRecord,
+    planned: &Planned<'_>,
+    occurrence: OccurrenceKey,
+    users: &[StoredUser],
+    now: Timestamp,
+) -> Plan {
     let key = millis(occurrence.at);
-    let takes = |user: &&StoredUser| {
-        planned.campaign.takes(&Facts {
-            profile: &user.profile,
-            event: None,
-            values: None,
-            as_of: occurrence.at,
-            now,
-            fallback_zone: &planned.campaign.fallback_zone,
-        })
+    let enters = |user: &&StoredUser| {
+        let profile = Some(&user.profile);
+        refused(&Entering::by_occurrence(record, planned.campaign, occurrence.at, profile, now)).is_none()
     };
-    let taken = users.iter().filter(takes);
-    let entries: Vec<NewEntry> = taken
+    let entries: Vec<NewEntry> = users
+        .iter()
+        .filter(enters)
         .map(|user| entry(planned, EntryKind::Occurrence, user.no, key, occurrence.at, Skip::default(), None))
         .collect();
     let (entered, seen) = (entries.len() as i64, users.len() as i64);

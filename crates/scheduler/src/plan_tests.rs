@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::counter::Counter;
 use campanile_core::due_send::{Class, EntryKind};
 use campanile_core::number::{CampaignNo, DestinationNo, UserNo};
@@ -11,17 +12,25 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::plan::{Plan, Planned, plan};
-use crate::sample::{at, compiled, draft, one_time, record, user};
+use crate::sample::{activated, at, compiled, draft, one_time, user};
 
 const DUE: &str = "2026-03-02T09:00:00Z";
 
 fn planned_for(audience: &str, users: &[StoredUser]) -> Plan {
     let mut draft = draft(one_time(DUE));
     draft.audience.condition = audience.to_owned();
-    let campaign = compiled(&record(draft));
+    let record = activated(draft, at("2026-03-01T09:00:00Z"));
+    let record = CampaignRecord { state: State::Active, ..record };
+    let campaign = compiled(&record);
     let planned =
         Planned { no: CampaignNo(9), revision: 4, destination: DestinationNo(5), campaign: &campaign };
-    plan(&planned, OccurrenceKey { campaign: CampaignNo(9), at: at(DUE) }, users, at("2026-03-02T09:20Z"))
+    plan(
+        &record,
+        &planned,
+        OccurrenceKey { campaign: CampaignNo(9), at: at(DUE) },
+        users,
+        at("2026-03-02T09:20Z"),
+    )
 }
 
 #[track_caller]

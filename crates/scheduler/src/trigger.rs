@@ -9,19 +9,15 @@ use campanile_core::campaign_record::State;
 use campanile_core::counter::{Count, Counter, summed};
 use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
-use campanile_core::facts::Facts;
 use campanile_core::limits;
 use campanile_core::number::{Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RefusedRow, StoredUser};
-use campanile_core::reason::Refusal;
-use campanile_core::user::Profile;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
+use crate::entering::{Entering, refused};
 use crate::plan::{Planned, entry, entry_counts};
 
-/// How far the clock of whoever reports an event may be behind ours without its event lying before a start.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
 /// How long an ended campaign still says that it has ended.
 const ENDED_SAYS_SO: SignedDuration = SignedDuration::from_hours(24);
 
@@ -103,13 +99,16 @@ impl Deciding<'_> {
     fn meet(&mut self, known: &Known, met: &mut Met<'_>, user: &StoredUser) {
         let no = known.record.no;
         self.counts.push(Count { campaign: no, counter: Counter::Triggered, by: 1 });
-        match decide_entry(known, met.event, met.accepted_at, &user.profile, self.now) {
-            Ok((planned, due_at)) => {
-                let entry = self.enter(&planned, met, user.no, due_at);
+        let planned = known.planned();
+        let of = (&known.record, planned.map(|planned| planned.campaign), known.began_at);
+        let entering = Entering::by_event(of, met.event, met.accepted_at, Some(&user.profile), self.now);
+        match (refused(&entering), planned) {
+            (None, Some(planned)) => {
+                let entry = self.enter(&planned, met, user.no, entering.due_at);
                 self.commit.entries.push(entry);
                 self.counts.extend(entry_counts(no));
             }
-            Err((reason, text)) => {
+            (Some((gate, reason)), _) => {
                 self.counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
                 self.commit.refused.push(RefusedRow {
                     campaign: no,
@@ -117,9 +116,11 @@ impl Deciding<'_> {
                     user_id: user.profile.id.clone(),
                     reason,
                     cause: met.event.id.clone(),
-                    text,
+                    text: (gate.saw)(&entering),
                 });
             }
+            // The first gate refuses what cannot be planned.
+            (None, None) => {}
         }
     }
 
@@ -140,56 +141,4 @@ impl Deciding<'_> {
         self.bytes += kept.as_ref().map_or(0, Vec::len);
         entry(planned, EntryKind::Event, user, key, due_at, Skip::default(), kept)
     }
-}
-
-/// When the entry's send is due, or the first reason against it, in the order in which reasons are told.
-fn decide_entry<'k>(
-    known: &'k Known,
-    event: &Event,
-    accepted_at: Timestamp,
-    profile: &Profile,
-    now: Timestamp,
-) -> Result<(Planned<'k>, Timestamp), (Refusal, String)> {
-    let refuse = |reason, text: &str| Err((reason, text.to_owned()));
-    let ended = (Refusal::AfterEnd, "the campaign has ended".to_owned());
-    match known.record.state {
-        State::Active => {}
-        State::Paused => return refuse(Refusal::Paused, "the campaign is paused"),
-        State::Draft | State::Scheduled => {
-            return refuse(Refusal::BeforeStart, "the campaign has not started");
-        }
-        State::Finishing | State::Ended => return Err(ended),
-    }
-    let Some((planned, triggered)) = known.triggered() else { return Err(ended) };
-    if let Some(began_at) = known.began_at.filter(|at| is_before(event, accepted_at, *at)) {
-        let text = format!("it happened at {}, the campaign began at {began_at}", event.occurred_at);
-        return Err((Refusal::BeforeStart, text));
-    }
-    // A clock that runs ahead of ours says nothing about the future.
-    let occurred_at = event.occurred_at.min(accepted_at);
-    let age_max = SignedDuration::try_from(limits::EVENT_AGE_MAX).unwrap_or(SignedDuration::MAX);
-    if accepted_at.duration_since(occurred_at) > age_max {
-        return Err((
-            Refusal::EventTooOld,
-            format!("it happened at {occurred_at} and arrived at {accepted_at}"),
-        ));
-    }
-    let due_at = occurred_at.checked_add(triggered.delay).unwrap_or(Timestamp::MAX);
-    let fallback_zone = &planned.campaign.fallback_zone;
-    let facts = Facts { profile, event: Some(event), values: None, as_of: occurred_at, now, fallback_zone };
-    if let Some(why) = triggered.unfit(event, &facts) {
-        return Err((Refusal::ConditionFalse, why));
-    }
-    // Conditions of the audience about time are judged as of the due instant, here and again before the send.
-    let facts = Facts { as_of: due_at, ..facts };
-    if !planned.campaign.takes(&facts) {
-        let text = planned.campaign.audience.explain(&facts).first_false();
-        return Err((Refusal::NotInAudience, text.unwrap_or_default()));
-    }
-    Ok((planned, due_at))
-}
-
-/// When it arrived is by our clock, when it happened may be by a client's.
-fn is_before(event: &Event, accepted_at: Timestamp, began_at: Timestamp) -> bool {
-    accepted_at < began_at || began_at.duration_since(event.occurred_at) > CLOCK_SLACK
 }

@@ -1,6 +1,11 @@
 //! Pure. Whether a claimed send is sent: gates in the order of the contract, the first that stops it names the reason.
 //!
-//! Facts are gathered beforehand, as of the claim. `admit` decides; `steps` shows the same gates to somebody who asks why.
+//! Facts are gathered beforehand, as of the claim. `admit` decides; `steps` shows the same gates to somebody who asks why, and there is no
+//! second copy of the rules. The gates of entering stand the same way in the scheduler's `entering`.
+//!
+//! **To add a gate**: put the facts it needs into `Given`; write `stops`, which decides and, where the send may pass, allocates nothing; write
+//! `saw`, which puts into words what was looked at where the send passes, never decides, and runs only when somebody asks; then give it its line
+//! in `GATES`, where the contract has it. Nothing else has to be told.
 
 use std::time::Duration;
 
@@ -51,46 +56,74 @@ pub enum Decision {
     Hold(Timestamp, String),
 }
 
+/// One rule about sending.
+pub struct Gate {
+    /// As an explanation calls it.
+    pub name: &'static str,
+    /// None: the send may pass.
+    pub stops: for<'a> fn(&Given<'a>) -> Option<Decision>,
+    /// What it looked at when the send passed, in words. Empty: it does not concern this send.
+    pub saw: for<'a> fn(&Given<'a>) -> String,
+}
+
+/// Every rule about sending, in the order of the contract, but for the last one, which renders the request.
+pub const GATES: &[Gate] = &[
+    Gate { name: "campaign", stops: campaign, saw: |_| "the campaign sends".to_owned() },
+    Gate { name: "user", stops: user, saw: saw_user },
+    Gate { name: "audience", stops: audience, saw: saw_audience },
+    Gate { name: "expiry", stops: expiry, saw: saw_expiry },
+    Gate { name: "entry", stops: entry, saw: |_| String::new() },
+    Gate { name: "secrets", stops: secrets, saw: saw_secrets },
+];
+
+/// How an explanation calls the rendering.
+const REQUEST: &str = "request";
+
+pub fn admit(given: &Given<'_>) -> Decision {
+    GATES.iter().find_map(|gate| (gate.stops)(given)).unwrap_or_else(|| request(given))
+}
+
 /// A gate and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub gate: &'static str,
+    /// What it looked at, in words.
+    pub saw: String,
     /// None: it let the send pass.
     pub stopped: Option<Decision>,
 }
 
-type Gate = for<'a> fn(&Given<'a>) -> Option<Decision>;
-
-/// All gates but the last one, which renders the request.
-const GATES: [(&str, Gate); 6] = [
-    ("campaign", campaign_gate),
-    ("user", user_gate),
-    ("audience", audience_gate),
-    ("expiry", expiry_gate),
-    ("entry", entry_gate),
-    ("secrets", secrets_gate),
-];
-
-const REQUEST: &str = "request";
-
-pub fn admit(given: &Given<'_>) -> Decision {
-    GATES.iter().find_map(|(_, gate)| gate(given)).unwrap_or_else(|| request(given))
-}
-
-/// The gates up to the one that stops the send.
+/// The gates that concern the send, up to the one that stops it.
 pub fn steps(given: &Given<'_>) -> Vec<Step> {
     let mut steps = Vec::with_capacity(GATES.len() + 1);
-    for (name, gate) in GATES {
-        let stopped = gate(given);
-        let is_end = stopped.is_some();
-        steps.push(Step { gate: name, stopped });
-        if is_end {
+    for gate in GATES {
+        if let Some(stopped) = (gate.stops)(given) {
+            steps.push(Step::stopped(gate.name, stopped));
             return steps;
         }
+        let saw = (gate.saw)(given);
+        if !saw.is_empty() {
+            steps.push(Step { gate: gate.name, saw, stopped: None });
+        }
     }
-    let stopped = Some(request(given)).filter(|decision| !matches!(decision, Decision::Send(_)));
-    steps.push(Step { gate: REQUEST, stopped });
+    steps.push(match request(given) {
+        Decision::Send(request) => {
+            let saw = format!("{} with {} bytes of body", request.method.name(), request.body.len());
+            Step { gate: REQUEST, saw, stopped: None }
+        }
+        stopped => Step::stopped(REQUEST, stopped),
+    });
     steps
+}
+
+impl Step {
+    fn stopped(gate: &'static str, decision: Decision) -> Step {
+        let saw = match &decision {
+            Decision::Suppress(_, text) | Decision::Hold(_, text) => text.clone(),
+            Decision::Send(_) => String::new(),
+        };
+        Step { gate, saw, stopped: Some(decision) }
+    }
 }
 
 /// What can be said without the campaign's definition, where that cannot be read.
@@ -101,7 +134,7 @@ pub fn admit_blind(control: &ControlWord, class: Class, is_user_there: bool) -> 
     (!is_user_there).then(|| Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned()))
 }
 
-fn campaign_gate(given: &Given<'_>) -> Option<Decision> {
+fn campaign(given: &Given<'_>) -> Option<Decision> {
     if given.class == Class::Resent {
         return None;
     }
@@ -113,13 +146,19 @@ fn campaign_gate(given: &Given<'_>) -> Option<Decision> {
     Some(Decision::Suppress(Suppression::Cancelled, text))
 }
 
-fn user_gate(given: &Given<'_>) -> Option<Decision> {
+fn user(given: &Given<'_>) -> Option<Decision> {
     let gone = || Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned());
     given.profile.is_none().then(gone)
 }
 
+fn saw_user(given: &Given<'_>) -> String {
+    given
+        .profile
+        .map_or_else(String::new, |profile| format!("the user is known since {}", profile.created_at))
+}
+
 /// As of the due instant, however late the send goes.
-fn audience_gate(given: &Given<'_>) -> Option<Decision> {
+fn audience(given: &Given<'_>) -> Option<Decision> {
     if given.class == Class::Resent || given.send.skip.audience {
         return None;
     }
@@ -131,7 +170,16 @@ fn audience_gate(given: &Given<'_>) -> Option<Decision> {
     Some(Decision::Suppress(Suppression::AudienceLeft, why))
 }
 
-fn expiry_gate(given: &Given<'_>) -> Option<Decision> {
+fn saw_audience(given: &Given<'_>) -> String {
+    match given.facts() {
+        _ if given.class == Class::Resent => String::new(),
+        _ if given.send.skip.audience => "skipped, as asked".to_owned(),
+        Some(facts) => given.campaign.audience.explain(&facts).saw(),
+        None => String::new(),
+    }
+}
+
+fn expiry(given: &Given<'_>) -> Option<Decision> {
     if given.class == Class::Resent {
         return None;
     }
@@ -140,16 +188,28 @@ fn expiry_gate(given: &Given<'_>) -> Option<Decision> {
         .then(|| Decision::Suppress(Suppression::Expired, format!("it was good until {expires_at}")))
 }
 
-fn entry_gate(given: &Given<'_>) -> Option<Decision> {
+fn saw_expiry(given: &Given<'_>) -> String {
+    if given.class == Class::Resent {
+        return String::new();
+    }
+    format!("it is good until {}", given.campaign.expires_at(given.send.due_at))
+}
+
+fn entry(given: &Given<'_>) -> Option<Decision> {
     let text = given.entry.err()?;
     Some(given.wait(text.to_owned()))
 }
 
 /// A secret that is gone may be put again: the send waits for it as long as it is good.
-fn secrets_gate(given: &Given<'_>) -> Option<Decision> {
+fn secrets(given: &Given<'_>) -> Option<Decision> {
     let mut names = given.action()?.webhook.secrets().iter();
     let missing = names.find(|name| given.secrets.get(name).is_none())?;
     Some(given.wait(format!("secret {missing} does not exist")))
+}
+
+fn saw_secrets(given: &Given<'_>) -> String {
+    let names = given.action().map_or(&[][..], |action| action.webhook.secrets());
+    if names.is_empty() { String::new() } else { format!("{} are there", names.join(", ")) }
 }
 
 fn request(given: &Given<'_>) -> Decision {
