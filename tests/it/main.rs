@@ -25,6 +25,7 @@ macro_rules! on_both_stores {
 mod conformance;
 mod golden;
 
+mod redis_failover;
 mod redis_model;
 mod redis_rig;
 mod redis_scripts;

@@ -8,6 +8,8 @@ pub mod running;
 
 pub mod binary;
 pub mod examples;
+pub mod redis_cluster;
+pub mod redis_sentinels;
 pub mod redis_server;
 pub mod sample;
 pub mod store_clock;

@@ -44,6 +44,18 @@ impl RedisServer {
         panic!("redis-server did not start in {STARTS_MAX} tries: {}", log_text(directory.path()));
     }
 
+    /// A node of a cluster that is not made yet.
+    pub(crate) fn start_node() -> RedisServer {
+        let bus = free_port().to_string();
+        RedisServer::start_with(&[
+            ("cluster-enabled", "yes"),
+            ("cluster-port", &bus),
+            ("cluster-node-timeout", "2000"),
+            ("appendonly", "yes"),
+            ("appendfsync", "always"),
+        ])
+    }
+
     /// A cluster of one node: whatever a script touches must lie in one slot.
     pub fn start_cluster() -> RedisServer {
         let server = RedisServer::start_with(&[("cluster-enabled", "yes")]);
@@ -67,6 +79,16 @@ impl RedisServer {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where the other nodes of its cluster reach it.
+    pub(crate) fn bus_port(&self) -> &str {
+        let bus = self.options.iter().find(|(name, _)| name == "cluster-port");
+        bus.map_or("", |(_, port)| port)
     }
 
     pub fn directory(&self) -> &Path {
@@ -116,7 +138,7 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
     listener.local_addr().expect("the address of a listener").port()
 }

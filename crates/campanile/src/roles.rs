@@ -170,10 +170,10 @@ impl Place {
             }
             return Ok(Place::File(path));
         }
-        if url.starts_with("redis://") || url.starts_with("rediss://") {
+        if url.starts_with("redis") && url.contains("://") {
             return Ok(Place::Redis(url.to_owned()));
         }
-        Err(format!("store.url: {url:?} is not known: write sqlite:PATH or redis://HOST:PORT").into())
+        Err(format!("store.url: {url:?} is not known: write sqlite:PATH, redis://HOST:PORT, redis+cluster://HOST:PORT,... or redis+sentinel://HOST:PORT,.../NAME").into())
     }
 
     async fn open(

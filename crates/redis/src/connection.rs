@@ -1,50 +1,37 @@
 //! The connection: one, shared by every call of the process; calls that run at the same time go in one packet. It comes back by
-//! itself. No verb is repeated here: whoever asked knows whether it may be.
+//! itself. No verb is repeated here but where a cluster points to another node: whoever asked knows whether it may be.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use campanile_core::ports::{Clock, StoreError};
 use jiff::Timestamp;
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::arguments::Arguments;
 use crate::reply::Reply;
 use crate::scripts::Code;
+use crate::sentinel::Elected;
+use crate::server::{RESPONSE_TIMEOUT, Server};
 
-/// A script runs for some milliseconds at most; a server that does not answer within this is away.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between attempts to come back.
-const RECONNECT_MAX: Duration = Duration::from_secs(1);
-
-/// Where the store is. Sentinel and Cluster become further variants.
 #[derive(Clone)]
-enum Server {
+pub(crate) enum Link {
     Single(ConnectionManager),
+    Cluster(ClusterConnection),
+    Elected(Arc<Elected>),
 }
 
 pub(crate) struct Connection {
-    server: Server,
+    link: Link,
     clock: Arc<dyn Clock>,
 }
 
 impl Connection {
-    pub(crate) async fn open(
-        client: &redis::Client,
-        address: &str,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Connection, StoreError> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(1)
-            .set_max_delay(RECONNECT_MAX);
-        let server = ConnectionManager::new_with_config(client.clone(), config)
-            .await
-            .map_err(|e| store_error(&format!("connect to {address}"), &e))?;
-        Ok(Connection { server: Server::Single(server), clock })
+    pub(crate) async fn open(server: &Server, clock: Arc<dyn Clock>) -> Result<Connection, StoreError> {
+        Ok(Connection { link: server.connect().await?, clock })
     }
 
     /// Runs a script; its answer tells the clock what time it is.
@@ -81,9 +68,22 @@ impl Connection {
         self.send(cmd).await.map_err(|e| store_error(what, &e))
     }
 
+    /// What every server that takes writes says of itself.
+    pub(crate) async fn info(&self) -> Result<Vec<Value>, StoreError> {
+        let cmd = redis::cmd("INFO");
+        let Link::Cluster(cluster) = &self.link else { return Ok(vec![self.command("info", &cmd).await?]) };
+        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        match cluster.clone().route_command(cmd, all).await.map_err(|e| store_error("info", &e))? {
+            Value::Map(nodes) => Ok(nodes.into_iter().map(|(_, info)| info).collect()),
+            one => Ok(vec![one]),
+        }
+    }
+
     async fn send(&self, cmd: &Cmd) -> Result<Value, RedisError> {
-        let value = match &self.server {
-            Server::Single(server) => server.clone().req_packed_command(cmd).await?,
+        let value = match &self.link {
+            Link::Single(server) => server.clone().req_packed_command(cmd).await?,
+            Link::Cluster(cluster) => cluster.clone().req_packed_command(cmd).await?,
+            Link::Elected(elected) => elected.send(cmd).await?,
         };
         value.extract_error()
     }
@@ -107,7 +107,8 @@ pub(crate) fn store_error(what: &str, e: &RedisError) -> StoreError {
         _ if foreign => StoreError::Foreign { place: what.to_owned(), text },
         Some("OOM") => StoreError::Full(text),
         Some("MOVED" | "ASK") => {
-            StoreError::Refused(format!("{what}: this redis is one node of a cluster of several"))
+            let text = "this redis is one node of a cluster: write redis+cluster://HOST:PORT,HOST:PORT";
+            StoreError::Refused(format!("{what}: {text}"))
         }
         Some("ERR") if text.contains("max number of clients") => StoreError::Away(text),
         Some("ERR" | "EXECABORT" | "NOPERM" | "NOAUTH" | "WRONGPASS" | "CROSSSLOT") => {

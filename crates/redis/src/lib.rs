@@ -11,6 +11,8 @@ mod arguments;
 mod connection;
 mod reply;
 mod scripts;
+mod sentinel;
+mod server;
 mod shards;
 mod start;
 mod wake;

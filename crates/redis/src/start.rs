@@ -18,15 +18,25 @@ const SHARDS_MAX: u16 = 1_024;
 
 /// Refuses a server that would lose what it acknowledged; goes on where it does not say.
 pub(crate) async fn check_server(connection: &Connection) -> Result<(), StoreError> {
-    let info = match connection.command("info", &redis::cmd("INFO")).await {
-        Ok(Value::BulkString(info)) => String::from_utf8_lossy(&info).into_owned(),
-        Ok(Value::VerbatimString { text, .. }) => text,
+    let infos = match connection.info().await {
+        Ok(infos) => infos,
         Err(e @ StoreError::Away(_)) => return Err(e),
-        Ok(_) | Err(_) => {
-            tracing::warn!("redis does not answer INFO: going on without knowing its version and settings");
-            return Ok(());
-        }
+        Err(_) => Vec::new(),
     };
+    let mut texts = infos.into_iter().filter_map(|info| match info {
+        Value::BulkString(info) => Some(String::from_utf8_lossy(&info).into_owned()),
+        Value::VerbatimString { text, .. } => Some(text),
+        _ => None,
+    });
+    let Some(first) = texts.next() else {
+        tracing::warn!("redis does not answer INFO: going on without knowing its version and settings");
+        return Ok(());
+    };
+    check_info(&first)?;
+    texts.try_for_each(|info| check_info(&info))
+}
+
+fn check_info(info: &str) -> Result<(), StoreError> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     if let Some(version) = field("redis_version")
         && version

@@ -3,31 +3,24 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser, Work};
 use jiff::Timestamp;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, IntoConnectionInfo, ProtocolVersion};
 use tokio::task::JoinHandle;
 
 use crate::arguments::Arguments;
-use crate::connection::{Connection, store_error};
+use crate::connection::Connection;
 use crate::keys;
 use crate::reply::{ForeignValue, Reply};
 use crate::scripts::{Code, Scripts};
+use crate::server::Server;
 use crate::shards::Shards;
 use crate::start;
 use crate::wake::{self, Wakes};
 
 /// Bytes of profiles, events and requests of one reply; what does not fit is asked for again.
 pub(crate) const REPLY_BYTES_MAX: usize = 1024 * 1024;
-
-/// A connection whose bytes nobody took in for this long is dead.
-#[cfg(target_os = "linux")]
-const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct RedisStore {
     pub(crate) layout: Layout,
@@ -49,24 +42,15 @@ impl RedisStore {
         seed: [u8; 19],
         shards: Option<u16>,
     ) -> Result<RedisStore, StoreError> {
-        let info = url.into_connection_info().map_err(|e| store_error("redis url", &e))?;
-        let address = info.addr().to_string();
-        // Wake-ups come as pushes, which the older protocol does not have.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        // Small packets go at once; a peer that vanished is noticed.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(PEER_TIMEOUT);
-        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        let client = Client::open(info).map_err(|e| store_error("redis url", &e))?;
-        let connection = Connection::open(&client, &address, clock).await?;
+        let server = Server::read(url)?;
+        let connection = Connection::open(&server, clock).await?;
         start::check_server(&connection).await?;
         let scripts = Scripts::new();
         let layout = start::fix_layout(&connection, &scripts, seed, shards).await?;
         let shards = Shards::new(keys::tags(layout.shards));
         let wakes = Arc::new(Wakes::new());
         let channels = shards.prefixes().map(|prefix| format!("{prefix}wake")).collect();
-        let listener = tokio::spawn(wake::listen(client, channels, Arc::clone(&wakes)));
+        let listener = tokio::spawn(wake::listen(server, channels, Arc::clone(&wakes)));
         Ok(RedisStore { layout, shards, scripts, connection, wakes, listener })
     }
 

@@ -1,16 +1,16 @@
 //! Wake-ups: one connection of the process listens to the channels of all shards and counts what it hears. They are hints; without
 //! them loops only look a little later. A connection that comes back wakes everybody, for it may have missed something.
-//!
-//! On a cluster the channels of a shard live on its node: there one connection a node will be needed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::ports::Work;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use redis::aio::ConnectionLike;
+use redis::{PushInfo, PushKind, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
+
+use crate::server::{Listening, Server};
 
 /// Between attempts to come back.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -47,10 +47,10 @@ impl Wakes {
 }
 
 /// Runs until it is aborted.
-pub(crate) async fn listen(client: Client, channels: Vec<String>, wakes: Arc<Wakes>) {
+pub(crate) async fn listen(server: Server, channels: Vec<String>, wakes: Arc<Wakes>) {
     loop {
         let (pushes, mut heard) = mpsc::unbounded_channel();
-        match subscribe(&client, &channels, pushes).await {
+        match server.listen(&channels, pushes).await {
             Ok(mut connection) => {
                 wakes.heard(b"edq");
                 while let Some(push) = next(&mut connection, &mut heard).await {
@@ -68,31 +68,18 @@ pub(crate) async fn listen(client: Client, channels: Vec<String>, wakes: Arc<Wak
 }
 
 /// The next push; none once the connection is dead, which silence alone does not show.
-async fn next(
-    connection: &mut MultiplexedConnection,
-    heard: &mut mpsc::UnboundedReceiver<PushInfo>,
-) -> Option<PushInfo> {
+async fn next(connection: &mut Listening, heard: &mut mpsc::UnboundedReceiver<PushInfo>) -> Option<PushInfo> {
     loop {
         match timeout(SILENCE, heard.recv()).await {
             Ok(push) => return push,
-            Err(_silent) => connection.send_packed_command(&redis::cmd("PING")).await.ok()?,
+            Err(_silent) => match connection {
+                Listening::Single(connection) => {
+                    connection.send_packed_command(&redis::cmd("PING")).await.ok()?
+                }
+                Listening::Cluster(cluster) => cluster.req_packed_command(&redis::cmd("PING")).await.ok()?,
+            },
         };
     }
-}
-
-/// The connection is returned because it ends when it is dropped.
-async fn subscribe(
-    client: &Client,
-    channels: &[String],
-    pushes: mpsc::UnboundedSender<PushInfo>,
-) -> Result<MultiplexedConnection, redis::RedisError> {
-    let config = AsyncConnectionConfig::new().set_push_sender(pushes);
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    for channel in channels {
-        // One at a time: on a cluster they lie in different slots.
-        connection.send_packed_command(redis::cmd("SSUBSCRIBE").arg(channel)).await?.extract_error()?;
-    }
-    Ok(connection)
 }
 
 enum Heard<'a> {
