@@ -1,9 +1,10 @@
 //! A real Redis Cluster of a test's own: three masters with a replica each, all on loopback.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::Value;
+use tokio::time::Instant;
 
 use crate::redis_server::RedisServer;
 

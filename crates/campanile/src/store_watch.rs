@@ -3,11 +3,12 @@
 //! Working parts wait for the store by themselves; this room only looks and tells.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Store, StoreError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks.

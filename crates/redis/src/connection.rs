@@ -2,7 +2,6 @@
 //! itself. No verb is repeated here but where a cluster points to another node: whoever asked knows whether it may be.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use campanile_core::ports::{Clock, StoreError};
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::reply::Reply;

@@ -1,11 +1,12 @@
 //! Whichever server Sentinel calls the master: found when needed, kept while it answers as one, looked for again when it does not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::sentinel::SentinelClient;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// After a search that found nobody, callers within this time are told the same: a hundred of them do not ask a hundred times.
 const SEARCH_PAUSE: Duration = Duration::from_millis(200);
