@@ -36,6 +36,7 @@ mod attempts;
 mod bad_input;
 mod commands;
 mod deliveries;
+mod deliveries_time;
 mod health;
 mod http_intake;
 mod many_processes;

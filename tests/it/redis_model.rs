@@ -11,7 +11,7 @@ use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease,
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{Add, Added, Clock, Ledger, NewEntry, Queue, Settle, Settlement};
-use campanile_core::reason::{Failure, Suppression};
+use campanile_core::reason::{Failure, Refusal, Suppression};
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;
@@ -165,7 +165,7 @@ impl Model {
     fn settlement(&mut self, lease: Lease) -> Settlement {
         let wait = SignedDuration::from_millis([0, 30, 5_000, 400_000][self.rng.random_range(0..4)]);
         let at = self.clock.now() + wait;
-        let (settle, ended) = match self.rng.random_range(0..6) {
+        let (settle, ended) = match self.rng.random_range(0..7) {
             0 => (Settle::Delivered, Some(Ended::Delivered)),
             1 => (
                 Settle::Failed { reason: Failure::Final, kept: vec![4] },
@@ -173,7 +173,8 @@ impl Model {
             ),
             2 => (Settle::Suppressed(Suppression::Expired), Some(Ended::Suppressed(Suppression::Expired))),
             3 => (Settle::Retry { at, kept: vec![3] }, Some(Ended::Retrying)),
-            4 => (Settle::Hold { at }, None),
+            4 => (Settle::Hold { at, due_at: Some(at).filter(|_| lease.send.attempts == 0) }, None),
+            5 => (Settle::Refused(Refusal::NotInAudience), None),
             _ => (Settle::Back, None),
         };
         let attempted = matches!(ended, Some(Ended::Delivered | Ended::Failed(_) | Ended::Retrying));
@@ -191,6 +192,10 @@ impl Model {
                 self.count(campaign, Counter::Retries(0), 1);
                 None
             }
+            Settle::Refused(_) => {
+                self.never_entered((campaign, settlement.lease.send.user.0));
+                None
+            }
             Settle::Hold { .. } | Settle::Back => None,
         };
         if settlement.attempted {
@@ -199,6 +204,14 @@ impl Model {
         if let Some(counter) = ending {
             self.end((campaign, settlement.lease.send.user.0), counter);
         }
+    }
+
+    fn never_entered(&mut self, id: Id) {
+        assert!(self.pending.remove(&id) && self.ended.insert(id), "{id:?} ended twice");
+        for counter in [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)] {
+            self.count(id.0, counter, -1);
+        }
+        self.count(id.0, Counter::Refused(Refusal::NotInAudience), 1);
     }
 
     fn end(&mut self, id: Id, counter: Counter) {

@@ -43,6 +43,12 @@ macro_rules! conforms {
             racing_claimers_never_share_a_send,
             whatever_happens_a_send_is_in_one_place_and_ends_once,
         );
+        $crate::conforms!($make, conformance_planned:
+            a_send_that_ended_in_being_planned_is_only_logged,
+            who_does_not_enter_after_all_was_never_counted,
+            a_held_send_may_be_due_at_another_instant,
+            who_came_since_is_walked_where_that_is_asked,
+        );
         $crate::conforms!($make, conformance_bounds:
             a_full_event_log_refuses_and_stores_nothing,
             foreign_events_are_put_aside_with_the_rest_of_the_page,
@@ -154,7 +160,7 @@ pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: S
         entries: vec![new],
         counts,
         refused: vec![refused.clone()],
-        foreign: Vec::new(),
+        ..EventCommit::default()
     };
     for stale in [
         EventCommit { head: 1, ..commit.clone() },
@@ -212,12 +218,13 @@ pub async fn an_occurrence_is_walked_once_by_whoever_comes(store: &dyn Store, sh
     let occurrence = OccurrenceKey { campaign: NO, at: past() };
     let mut walked = Vec::new();
     loop {
-        let walk = store.walk(shard, occurrence, 10).await.expect("the store answers");
+        let walk = store.walk(shard, occurrence, false, 10).await.expect("the store answers");
         assert_eq!((walk.begun, walk.last), (!walked.is_empty(), 25), "later users do not belong");
         let Some(last) = walk.users.last() else { break };
         let entries: Vec<_> = walk.users.iter().map(|user| entry(1, user.no.0, past())).collect();
         let counts = entered(entries.len() as i64);
-        let advance = Advance { occurrence, from: walk.cursor, to: last.no.0, entries, counts };
+        let advance =
+            Advance { occurrence, from: walk.cursor, to: last.no.0, entries, ended: Vec::new(), counts };
         assert_eq!(store.advance(shard, &advance).await, Ok(Advanced::Moved));
         assert_eq!(store.advance(shard, &advance).await, Ok(Advanced::Elsewhere));
         walked.extend(walk.users.into_iter().map(|user| user.profile.id));
@@ -226,7 +233,7 @@ pub async fn an_occurrence_is_walked_once_by_whoever_comes(store: &dyn Store, sh
     assert_eq!(walked, ids);
     store.close_occurrence(shard, occurrence).await.expect("the store answers");
     assert!(
-        store.walk(shard, occurrence, 10).await.expect("the store answers").begun,
+        store.walk(shard, occurrence, false, 10).await.expect("the store answers").begun,
         "the cursor stays for a while"
     );
     assert_eq!(store.claim(shard, 100).await.expect("the store answers").jobs.len(), 25);
@@ -237,7 +244,8 @@ pub async fn a_fan_out_waits_while_its_lane_is_full(store: &dyn Store, shard: Sh
     loop {
         let occurrence = OccurrenceKey { campaign: NO, at: past() };
         let entries = (from + 1..=from + 1000).map(|user| entry(1, user, past())).collect();
-        let advance = Advance { occurrence, from, to: from + 1000, entries, counts: Vec::new() };
+        let advance =
+            Advance { occurrence, from, to: from + 1000, entries, ended: Vec::new(), counts: Vec::new() };
         match store.advance(shard, &advance).await.expect("the store answers") {
             Advanced::Moved => from += 1000,
             other => break assert_eq!((other, from), (Advanced::Busy, 5000)),

@@ -104,7 +104,7 @@ pub async fn the_control_number_grows_with_every_word_that_changes(store: &dyn S
     assert_eq!(number().await, running, "an older word changes nothing");
     set_flow(store, shard, Flow::Held, 3, 45).await;
     assert!(number().await > running);
-    let walk = store.walk(shard, OccurrenceKey { campaign: NO, at: past() }, 1).await;
+    let walk = store.walk(shard, OccurrenceKey { campaign: NO, at: past() }, false, 1).await;
     assert_eq!(walk.expect("the store answers").control, number().await, "the same number everywhere");
 }
 
@@ -124,7 +124,7 @@ pub async fn what_was_attempted_keeps_its_revision_and_its_class(store: &dyn Sto
         (second.send.revision, second.send.first_claim_at()),
         (first.send.revision, first.send.first_claim_at())
     );
-    let hold = settled(second, Settle::Hold { at: past() });
+    let hold = settled(second, Settle::Hold { at: past(), due_at: None });
     assert_eq!(store.settle(shard, &[hold]).await, Ok(vec![true]));
     let third = claim_one(store, shard).await;
     assert_eq!(third.send.revision, first.send.revision, "held, but attempted before");
@@ -133,7 +133,7 @@ pub async fn what_was_attempted_keeps_its_revision_and_its_class(store: &dyn Sto
 pub async fn what_was_never_attempted_takes_a_newer_revision(store: &dyn Store, shard: Shard) {
     run_campaign(store, shard).await;
     add(store, shard, 1, users(1, 1..=2)).await;
-    for settle in [Settle::Hold { at: past() }, Settle::Back] {
+    for settle in [Settle::Hold { at: past(), due_at: None }, Settle::Back] {
         let lease = claim_one(store, shard).await;
         assert_eq!(store.settle(shard, &[settled(lease, settle)]).await, Ok(vec![true]));
     }
@@ -173,7 +173,14 @@ pub async fn a_closed_occurrence_is_not_walked_anew(store: &dyn Store, shard: Sh
     run_campaign(store, shard).await;
     store.open_users(shard, &["ann".to_owned()], Some(past())).await.expect("the store answers");
     let occurrence = OccurrenceKey { campaign: NO, at: past() };
-    let advance = Advance { occurrence, from: 0, to: 1, entries: users(1, 1..=1), counts: Vec::new() };
+    let advance = Advance {
+        occurrence,
+        from: 0,
+        to: 1,
+        entries: users(1, 1..=1),
+        ended: Vec::new(),
+        counts: Vec::new(),
+    };
     assert_eq!(store.advance(shard, &advance).await, Ok(Advanced::Moved));
     store.close_occurrence(shard, occurrence).await.expect("the store answers");
     store.close_occurrence(shard, occurrence).await.expect("closing may be repeated");

@@ -99,7 +99,7 @@ pub async fn what_is_held_or_given_back_comes_again(store: &dyn Store, shard: Sh
     let again = store.claim(shard, 1).await.expect("the store answers");
     let lease = again.jobs[0].lease.clone();
     assert_eq!((lease.send.user, lease.send.attempts), (UserNo(1), 0), "in the order they had");
-    let hold = settled(lease, Settle::Hold { at: past() });
+    let hold = settled(lease, Settle::Hold { at: past(), due_at: None });
     assert_eq!(store.settle(shard, &[hold]).await, Ok(vec![true]));
     let users: Vec<u64> = store
         .claim(shard, 9)

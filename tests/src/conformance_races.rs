@@ -80,11 +80,12 @@ pub async fn racing_event_passes_apply_each_event_once_and_in_order(store: &dyn 
 
 async fn walk_to_the_end(store: &dyn Store, shard: Shard, occurrence: OccurrenceKey) {
     loop {
-        let walk = store.walk(shard, occurrence, 6).await.expect("the store answers");
+        let walk = store.walk(shard, occurrence, false, 6).await.expect("the store answers");
         let Some(last) = walk.users.last() else { return };
         let entries: Vec<_> = walk.users.iter().map(|user| entry(1, user.no.0, past())).collect();
         let counts = entered(entries.len() as i64);
-        let advance = Advance { occurrence, from: walk.cursor, to: last.no.0, entries, counts };
+        let advance =
+            Advance { occurrence, from: walk.cursor, to: last.no.0, entries, ended: Vec::new(), counts };
         let advanced = store.advance(shard, &advance).await.expect("the store answers");
         assert_ne!(advanced, Advanced::Busy);
     }
@@ -168,7 +169,7 @@ pub async fn whatever_happens_a_send_is_in_one_place_and_ends_once(store: &dyn S
                     1 => (Settle::Failed { reason: Failure::Final, kept: vec![1] }, true, true),
                     2 => (Settle::Suppressed(Suppression::Expired), true, false),
                     3 => (Settle::Retry { at: past(), kept: vec![2] }, false, true),
-                    4 => (Settle::Hold { at: past() }, false, false),
+                    4 => (Settle::Hold { at: past(), due_at: None }, false, false),
                     _ => (Settle::Back, false, false),
                 };
                 let settlement = [Settlement { lease, settle, attempted, row: None }];

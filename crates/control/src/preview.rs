@@ -71,7 +71,7 @@ pub async fn preview(
         values: (!values.is_empty()).then_some(&values),
         as_of: now,
         now,
-        fallback_zone: &campaign.fallback_zone,
+        fallback_zone: &campaign.zones.fallback,
     };
     Ok(write(deployment, &campaign, facts, &secrets))
 }

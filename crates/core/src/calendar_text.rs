@@ -114,7 +114,7 @@ fn or_own<T>(listed: Vec<T>, own: T) -> Vec<T> {
     if listed.is_empty() { vec![own] } else { listed }
 }
 
-fn read_weekday(text: &str) -> Result<Weekday, String> {
+pub(crate) fn read_weekday(text: &str) -> Result<Weekday, String> {
     const NAMES: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let named = |name: &str| name.eq_ignore_ascii_case(text) || name[..3].eq_ignore_ascii_case(text);
     let at = NAMES.iter().position(|name| named(name));
@@ -141,7 +141,7 @@ fn read_month_day(text: &str) -> Result<MonthDay, String> {
     }
 }
 
-fn read_time(text: &str) -> Result<Time, String> {
+pub(crate) fn read_time(text: &str) -> Result<Time, String> {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let mut numbers = text.split(':').map_while(|part| part.parse::<i8>().ok());
     let (hour, minute, second) = (numbers.next(), numbers.next(), numbers.next());

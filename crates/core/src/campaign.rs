@@ -5,18 +5,20 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use crate::campaign_delivery::{self, When};
+use crate::campaign_delivery::{self, When, Zones};
 use crate::campaign_fields::{self, expression};
-use crate::draft::{Draft, Kind};
+use crate::clock_changes::{Passes, first_instant};
+use crate::draft::{Draft, Kind, Late};
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::{Fault, Faults};
 use crate::limits;
 use crate::network::Policy;
+use crate::own_zone::{self, OwnOccurrence};
 use crate::retry::RetrySchedule;
 use crate::secret::Secrets;
+use crate::user::Profile;
 use crate::webhook::CompiledWebhook;
 
 /// What a draft is checked against.
@@ -34,10 +36,8 @@ pub struct Campaign {
     pub draft: Draft,
     pub audience: Expression,
     pub when: When,
-    /// Of the delivery's wall-clock times.
-    pub zone: TimeZone,
-    /// For users without a zone.
-    pub fallback_zone: TimeZone,
+    /// Of the delivery's wall-clock times, and for users without a zone.
+    pub zones: Zones,
     /// In order; exactly one until campaigns of several messages come.
     pub actions: Vec<Action>,
     pub retry: RetrySchedule,
@@ -57,11 +57,9 @@ impl Campaign {
         let mut faults = Faults::default();
         campaign_fields::check(&draft, &mut faults);
         campaign_fields::refuse_later(&draft, &mut faults);
-        let zone = campaign_delivery::zone(&draft.delivery.zone, "delivery.zone", &mut faults);
-        let fallback_zone =
-            campaign_delivery::zone(&draft.delivery.fallback_zone, "delivery.fallback_zone", &mut faults);
+        let zones = Zones::read(&draft.delivery, &mut faults);
         let audience = audience(&draft, &mut faults);
-        let when = campaign_delivery::when(&draft.delivery, &zone, rules.now, &mut faults);
+        let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, &mut faults);
         let default = match draft.delivery.kind {
             Some(Kind::OneTime(_)) => RetrySchedule::long(),
             _ => RetrySchedule::short(),
@@ -71,7 +69,7 @@ impl Campaign {
         match (audience, when, actions) {
             (Some(audience), Some(when), Some(actions)) if faults.is_empty() => {
                 let expiry = draft.limits.expiry;
-                Ok(Campaign { draft, audience, when, zone, fallback_zone, actions, retry, expiry })
+                Ok(Campaign { draft, audience, when, zones, actions, retry, expiry })
             }
             _ => Err(faults),
         }
@@ -91,16 +89,41 @@ impl Campaign {
 
     /// After this the send is too old to be sent: what the author said, else 72 h, for a recurring campaign at most until its
     /// next occurrence.
-    pub fn expires_at(&self, due_at: Timestamp) -> Timestamp {
+    pub fn expires_at(&self, due_at: Timestamp, profile: &Profile) -> Timestamp {
         let after = |wait: Duration| due_at.checked_add(wait).unwrap_or(Timestamp::MAX);
-        match (self.expiry, &self.when) {
-            (Some(expiry), _) => after(expiry),
-            (None, When::Recurring(recurring)) => {
-                let next = recurring.recurrence.next(due_at, 0);
-                next.map_or(after(limits::EXPIRY_DEFAULT), |next| next.min(after(limits::EXPIRY_DEFAULT)))
-            }
-            (None, _) => after(limits::EXPIRY_DEFAULT),
+        if let Some(expiry) = self.expiry {
+            return after(expiry);
         }
+        let next = match &self.when {
+            When::Recurring(recurring) if self.zones.are_own => {
+                let zone = self.zones.of(profile).unwrap_or_else(|| self.zones.fallback.clone());
+                let shown = own_zone::name_of(zone.to_datetime(due_at));
+                let next = recurring.recurrence.next(shown, 0);
+                next.and_then(|next| first_instant(&zone, own_zone::wall_of(next)))
+            }
+            When::Recurring(recurring) => recurring.recurrence.next(due_at, 0),
+            _ => None,
+        };
+        next.unwrap_or(Timestamp::MAX).min(after(limits::EXPIRY_DEFAULT))
+    }
+
+    /// An occurrence on its way to users, each by their own clock. `named` is its wall clock read as UTC.
+    pub fn own_occurrence(&self, named: Timestamp) -> OwnOccurrence {
+        let late = match &self.draft.delivery.kind {
+            Some(Kind::OneTime(one_time)) => one_time.late,
+            Some(Kind::Recurring(recurring)) => recurring.late,
+            _ => Late::Unspecified,
+        };
+        let (next, passes) = match &self.when {
+            When::Recurring(recurring) => {
+                // Who skips the late does not ask what comes next.
+                let is_asked = matches!(late, Late::SendNow | Late::NextDay);
+                let next = if is_asked { recurring.recurrence.next(named, 0) } else { None };
+                (next, recurring.recurrence.clock.passes())
+            }
+            _ => (None, Passes::First),
+        };
+        OwnOccurrence { named, next, passes, late }
     }
 
     /// What is allowed but probably not meant.

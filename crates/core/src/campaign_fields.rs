@@ -2,7 +2,7 @@
 //!
 //! What is not done yet is refused by name at save, never taken and ignored. A feature that arrives deletes its line here.
 
-use crate::draft::{Action, DelayFrom, Draft, IfPending, Kind, Late, OnWindowEnd, TriggerOn, Triggered};
+use crate::draft::{Action, DelayFrom, Draft, IfPending, Kind, TriggerOn, Triggered};
 use crate::expression::{Expression, Scope};
 use crate::fault::Faults;
 use crate::limits;
@@ -39,7 +39,7 @@ pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
         check_name(name, &format!("requires_values[{i}]"), faults);
     }
     if let Some(expiry) = draft.limits.expiry
-        && (expiry.is_zero() || expiry > limits::DELAY_MAX)
+        && (expiry.is_zero() || expiry > limits::EXPIRY_MAX)
     {
         faults.add("limits.expiry", "expected more than 0s and at most 366 days");
     }
@@ -96,7 +96,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
     later(!audience.exclude_segments.is_empty(), "audience.exclude_segments", "segments are");
     later(audience.sticky, "audience.sticky", "a sticky audience is");
     later(audience.holdback_percent != 0.0, "audience.holdback_percent", "a holdback is");
-    later(draft.delivery.zone == "user", "delivery.zone", "users' own zones are");
     later(draft.actions.len() > 1, "actions", "several messages are");
     for action in draft.actions.iter().take(1) {
         refuse_later_action(action, &mut later);
@@ -104,14 +103,8 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
     later(!draft.exit_on.is_empty(), "exit_on", "exit events are");
     later(draft.conversion.is_some(), "conversion", "conversions are");
     match &draft.delivery.kind {
-        Some(Kind::OneTime(one_time)) => {
-            later(one_time.late != Late::Unspecified, "delivery.one_time.late", "late policies are");
-        }
-        Some(Kind::Recurring(recurring)) => {
-            later(recurring.late != Late::Unspecified, "delivery.recurring.late", "late policies are");
-        }
         Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
-        Some(Kind::Manual) | None => {}
+        Some(Kind::OneTime(_) | Kind::Recurring(_) | Kind::Manual) | None => {}
     }
     later(!draft.limits.throttle.is_empty(), "limits.throttle", "throttles are");
     later(draft.limits.quiet_hours.is_some(), "limits.quiet_hours", "quiet hours are");
@@ -124,22 +117,11 @@ fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &s
         let known = matches!(trigger.on, TriggerOn::Event(_) | TriggerOn::Nothing);
         later(!known, &at(&format!("when[{i}]")), "triggers other than an event are");
     }
-    if let Some(delay) = &triggered.delay {
-        let known = delay.days == 0
-            && delay.weekday.is_empty()
-            && delay.before.is_none()
-            && delay.at.is_empty()
-            && delay.anchor.is_empty();
-        later(!known, &at("delay"), "delays other than a duration are");
-    }
     later(!triggered.cancel_on.is_empty(), &at("cancel_on"), "cancel events are");
     let each = matches!(triggered.if_pending, IfPending::Unspecified | IfPending::Each);
     later(!each, &at("if_pending"), "policies other than each are");
     later(!triggered.key.is_empty(), &at("key"), "a key is");
     later(triggered.entry_limits.is_some(), &at("entry_limits"), "entry limits are");
-    later(!triggered.start.is_empty(), &at("start"), "a start is");
-    later(!triggered.end.is_empty(), &at("end"), "an end is");
-    later(triggered.on_window_end != OnWindowEnd::Unspecified, &at("on_window_end"), "it is");
 }
 
 fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)) {

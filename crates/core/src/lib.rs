@@ -43,6 +43,7 @@ mod expression_predicate;
 pub mod expression_survey;
 mod expression_tree;
 mod expression_value;
+pub mod value_path;
 
 pub mod calendar;
 mod calendar_text;
@@ -50,6 +51,8 @@ pub mod civil_text;
 pub mod clock_changes;
 pub mod cron_dialect;
 mod cron_field;
+pub mod delay;
+pub mod own_zone;
 pub mod recurrence;
 #[cfg(test)]
 mod recurrence_laws;
@@ -101,3 +104,4 @@ pub mod draft;
 pub mod manual_clock;
 pub mod ports;
 pub mod retry;
+pub mod triggered;

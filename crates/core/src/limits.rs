@@ -115,12 +115,20 @@ pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(72 * 3600);
 pub const CATCH_UP_DEFAULT: Duration = Duration::from_secs(3600);
 /// An occurrence noticed within this is on time, however small its `catch_up`: a scheduler looks around in passes.
 pub const ON_TIME: Duration = Duration::from_secs(5);
+/// Occurrences of a campaign in users' own zones that are under way at once: one an hour, from the first place on earth to the last.
+pub const OWN_OCCURRENCES_MAX: usize = 30;
+/// Triggers of one campaign, cancel events likewise.
+pub const TRIGGERS_MAX: usize = 16;
 /// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.
 pub const OPEN_OCCURRENCES_MAX: usize = 100;
 /// An event older than this counts in behaviour and fires nothing.
 pub const EVENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The longest delay of a triggered send.
-pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+pub const DELAY_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// The longest time in which a send is good.
+pub const EXPIRY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A send whose due instant is past for longer than this when it is planned is suppressed as `late`.
+pub const LATE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Sends of one claim. The fence's index byte counts them.
 pub const CLAIM_MAX: usize = 128;

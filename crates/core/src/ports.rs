@@ -149,7 +149,8 @@ pub trait Events {
     fn read_events(&self, shard: Shard, limit: usize) -> Answer<'_, EventPage>;
 
     /// If the log's head, the shard's control number and every user's version are still those read: writes the users' profiles,
-    /// adds the entries, counts, keeps the refusals, moves foreign events aside and the head on by `read`. Else nothing: `false`.
+    /// adds the entries, logs what ended at once, counts, keeps the refusals, moves foreign events aside and the head on by `read`.
+    /// Else nothing: `false`.
     fn commit_events<'a>(&'a self, shard: Shard, commit: &'a EventCommit) -> Answer<'a, bool>;
 }
 
@@ -189,6 +190,8 @@ pub struct EventCommit {
     /// With the version that was read.
     pub users: Vec<StoredUser>,
     pub entries: Vec<NewEntry>,
+    /// Sends that ended in being planned: they are only logged.
+    pub ended: Vec<LogRow>,
     pub counts: Vec<Count>,
     pub refused: Vec<RefusedRow>,
     /// Places in the page of events that could not be understood.
@@ -219,10 +222,10 @@ pub struct RefusedRow {
 // ---- occurrences -----------------------------------------------------------------------------------------------------
 
 pub trait Occurrences {
-    /// The next users to walk for an open occurrence.
-    fn walk(&self, shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Answer<'_, Walk>;
+    /// The next users to walk for an open occurrence: those who belong, or with `joiners` also those who came since.
+    fn walk(&self, shard: Shard, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Answer<'_, Walk>;
 
-    /// If the cursor is still `from`: adds entries, counts, and moves it to `to`. The first advance fixes who belongs: the
+    /// If the cursor is still `from`: adds entries, logs what ended at once, counts, and moves it to `to`. The first advance fixes who belongs: the
     /// shard's last user number then.
     fn advance<'a>(&'a self, shard: Shard, advance: &'a Advance) -> Answer<'a, Advanced>;
 
@@ -244,8 +247,10 @@ pub struct Walk {
     pub cursor: u64,
     /// The last number that belongs; before the first advance, the shard's last number now.
     pub last: u64,
+    /// The last number that was asked for: `last`, or with joiners the shard's last number now.
+    pub until: u64,
     pub control: u64,
-    /// With numbers above the cursor, at most `last`; numbers may be missing. Fewer than asked for: there are no more.
+    /// With numbers above the cursor, at most `until`; numbers may be missing. Fewer than asked for: there are no more.
     pub users: Vec<StoredUser>,
 }
 
@@ -255,6 +260,8 @@ pub struct Advance {
     pub from: u64,
     pub to: u64,
     pub entries: Vec<NewEntry>,
+    /// Sends that ended in being planned: they are only logged.
+    pub ended: Vec<LogRow>,
     pub counts: Vec<Count>,
 }
 
@@ -366,14 +373,17 @@ pub enum Settle {
         kept: Vec<u8>,
     },
     Suppressed(Suppression),
+    /// Its user does not enter after all: entry and send are counted as never made, and the refusal instead.
+    Refused(Refusal),
     /// Into the wheel until `at`, class retry, one more attempt settled, with `kept`.
     Retry {
         at: Timestamp,
         kept: Vec<u8>,
     },
-    /// Into the wheel until `at`, as it was claimed, unpinned if never attempted.
+    /// Into the wheel until `at`, as it was claimed, unpinned if never attempted; `due_at`: what it is due at from now on.
     Hold {
         at: Timestamp,
+        due_at: Option<Timestamp>,
     },
     /// To the front of its lane, as it was claimed: the sender is stopping.
     Back,

@@ -97,7 +97,7 @@ impl Recurrence {
     }
 
     /// The occurrences between `from` and `until`, both included.
-    fn missed(&self, from: Timestamp, until: Timestamp) -> Option<Missed> {
+    pub fn missed(&self, from: Timestamp, until: Timestamp) -> Option<Missed> {
         let first_at = self.next_planned(just_before(from)).filter(|at| *at <= until)?;
         let (mut count, mut last_at) = (1, first_at);
         while let Some(at) = self.next_planned(last_at).filter(|at| *at <= until) {

@@ -3,6 +3,7 @@
 use campanile_core::counter::{Count, summed};
 use campanile_core::due_send::DueEntry;
 use campanile_core::limits;
+use campanile_core::log_row::LogRow;
 use campanile_core::number::{CampaignNo, UserNo, millis};
 use campanile_core::ports::{NewEntry, OccurrenceKey, RefusedRow, StoreError, StoredUser};
 use redis::Cmd;
@@ -65,6 +66,15 @@ impl Arguments {
             self = self.bytes(row.campaign.0.to_be_bytes()).bytes(refused_row::encode(row));
         }
         self
+    }
+
+    /// Log rows, with the bounds of the log.
+    pub(crate) fn rows(mut self, rows: &[LogRow]) -> Arguments {
+        self = self.number(rows.len());
+        for row in rows {
+            self = self.bytes(row.encode());
+        }
+        self.number(limits::LOG_ROWS_MAX).number(limits::LOG_KEPT.as_millis())
     }
 
     pub(crate) fn add_to(&self, cmd: &mut Cmd) {

@@ -87,6 +87,7 @@ impl RedisStore {
                 .bytes(next_value(user));
         }
         let arguments = arguments.entries(&commit.entries).counts(&commit.counts).refused(&commit.refused);
+        let arguments = arguments.rows(&commit.ended);
         Ok(self.run(shard, &self.scripts.commit_events, arguments).await?.int()? == 1)
     }
 }

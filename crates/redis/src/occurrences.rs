@@ -17,19 +17,24 @@ impl RedisStore {
         &self,
         shard: Shard,
         occurrence: OccurrenceKey,
+        joiners: bool,
         limit: usize,
     ) -> Result<Walk, StoreError> {
         let limit = limit.min(limits::ADVANCE_MAX);
-        let arguments =
-            Arguments::new().bytes(occurrence_bytes(occurrence)).number(limit).number(REPLY_BYTES_MAX);
+        let arguments = Arguments::new()
+            .bytes(occurrence_bytes(occurrence))
+            .number(i64::from(joiners))
+            .number(limit)
+            .number(REPLY_BYTES_MAX);
         let mut reply = self.run(shard, &self.scripts.walk, arguments).await?;
-        let (begun, cursor, last) = (reply.int()? == 1, reply.count()?, reply.count()?);
+        let (begun, cursor) = (reply.int()? == 1, reply.count()?);
+        let (last, until) = (reply.count()?, reply.count()?);
         let (control, at) = (reply.count()?, reply.count()?);
         let mut users = self.users_of(shard, reply).await?;
-        if users.len() < limit && at < last {
-            users.extend(self.people(shard, at, Some(last), limit - users.len()).await?);
+        if users.len() < limit && at < until {
+            users.extend(self.people(shard, at, Some(until), limit - users.len()).await?);
         }
-        Ok(Walk { begun, cursor, last, control, users })
+        Ok(Walk { begun, cursor, last, until, control, users })
     }
 
     async fn move_on(&self, shard: Shard, advance: &Advance) -> Result<Advanced, StoreError> {
@@ -40,7 +45,8 @@ impl RedisStore {
             .number(advance.to)
             .number(limits::LANE_HIGH_WATER)
             .entries(&advance.entries)
-            .counts(&advance.counts);
+            .counts(&advance.counts)
+            .rows(&advance.ended);
         Ok(match self.run(shard, &self.scripts.advance, arguments).await?.int()? {
             0 => Advanced::Elsewhere,
             1 => Advanced::Moved,
@@ -50,8 +56,8 @@ impl RedisStore {
 }
 
 impl Occurrences for RedisStore {
-    fn walk(&self, shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Answer<'_, Walk> {
-        Box::pin(self.walk_on(shard, occurrence, limit))
+    fn walk(&self, shard: Shard, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Answer<'_, Walk> {
+        Box::pin(self.walk_on(shard, occurrence, joiners, limit))
     }
 
     fn advance<'a>(&'a self, shard: Shard, advance: &'a Advance) -> Answer<'a, Advanced> {

@@ -14,6 +14,7 @@ pub(crate) struct Code {
 const BASE: &str = include_str!("lua/base.lua");
 const PLACE: &str = include_str!("lua/place.lua");
 const INTAKE: &str = include_str!("lua/intake.lua");
+const ROWS: &str = include_str!("lua/rows.lua");
 const PEOPLE: &str = include_str!("lua/people.lua");
 
 /// The first line, `#!lua`, must stay the first.
@@ -50,9 +51,9 @@ scripts! {
     begin_change [] end_change [] changes []
     secrets [] read_secrets []
     open_users [] save_users [] list_users [PEOPLE]
-    accept_events [] read_events [] commit_events [PLACE INTAKE]
-    walk [PEOPLE] advance [PLACE INTAKE] close_occurrence []
-    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE] reclaim [PLACE]
+    accept_events [] read_events [] commit_events [PLACE INTAKE ROWS]
+    walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
+    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS] reclaim [PLACE]
     set_control [PLACE] control []
     log [] stats [] refusals []
     put_aside []

@@ -106,7 +106,10 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
         Settle::Failed { .. } => ("F", Vec::new()),
         Settle::Suppressed(reason) => ("S", reason.name().into()),
         Settle::Retry { at: next, .. } => ("R", at(next)),
-        Settle::Hold { at: next } => ("H", at(next)),
+        Settle::Refused(reason) => ("N", reason.name().into()),
+        Settle::Hold { at: next, due_at } => {
+            ("H", [Some(next), due_at.as_ref()].into_iter().flatten().flat_map(at).collect())
+        }
         Settle::Back => ("B", Vec::new()),
     };
     arguments

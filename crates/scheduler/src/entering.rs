@@ -8,13 +8,15 @@
 //! was stopped or when somebody asks; then give it its line in `GATES`, where the contract has it. Nothing else has to be told.
 
 use campanile_core::campaign::Campaign;
-use campanile_core::campaign_delivery::{Triggered, When};
+use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::due_send::Skip;
 use campanile_core::event::Event;
 use campanile_core::facts::Facts;
 use campanile_core::limits;
-use campanile_core::reason::Refusal;
+use campanile_core::own_zone;
+use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::triggered::{Triggered, Window};
 use campanile_core::user::Profile;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -67,6 +69,7 @@ pub const GATES: &[Gate] = &[
     Gate { name: "start", stops: start, saw: saw_start },
     Gate { name: "event age", stops: event_age, saw: saw_event_age },
     Gate { name: "trigger", stops: trigger, saw: saw_trigger },
+    Gate { name: "delay", stops: delay, saw: saw_delay },
     Gate { name: "user", stops: user, saw: saw_user },
     Gate { name: "values", stops: values, saw: saw_values },
     Gate { name: "audience", stops: audience, saw: saw_audience },
@@ -123,9 +126,9 @@ impl<'a> Entering<'a> {
     ) -> Entering<'a> {
         let cause = Cause::Event { event, accepted_at, began_at };
         let occurred_at = event.occurred_at.min(accepted_at);
-        let delay = campaign.and_then(triggered_of).map(|triggered| triggered.delay).unwrap_or_default();
-        let due_at = occurred_at.checked_add(delay).unwrap_or(Timestamp::MAX);
-        Entering { record, campaign, cause, profile, due_at, now }
+        let undelayed = Entering { record, campaign, cause, profile, due_at: occurred_at, now };
+        let due_at = undelayed.delayed().and_then(Result::ok).unwrap_or(occurred_at);
+        Entering { due_at, ..undelayed }
     }
 
     pub fn by_request(
@@ -146,8 +149,37 @@ impl<'a> Entering<'a> {
             Cause::Event { event, .. } => (Some(event), None),
             Cause::Request { values, .. } => (None, Some(values)),
         };
-        let fallback_zone = &self.campaign?.fallback_zone;
+        let fallback_zone = &self.campaign?.zones.fallback;
         Some(Facts { profile: self.profile?, event, values, as_of, now: self.now, fallback_zone })
+    }
+
+    /// When the delay of a triggered campaign ends, counted from the event; the error says which time is missing.
+    fn delayed(&self) -> Option<Result<Timestamp, String>> {
+        let Cause::Event { event, .. } = self.cause else { return None };
+        let (occurred_at, _) = self.happened()?;
+        let (campaign, profile) = (self.campaign?, self.profile?);
+        let zone = campaign.zones.of(profile).unwrap_or_else(|| campaign.zones.fallback.clone());
+        Some(triggered_of(campaign)?.delay.due_at(occurred_at, &zone, profile, Some(event)))
+    }
+
+    /// Why the first send of a triggered entry that is made ends in being planned; none: it is on its way.
+    pub fn ends_at_once(&self) -> Option<(Suppression, String)> {
+        let (campaign, (_, accepted_at)) = (self.campaign?, self.happened()?);
+        let due_at = self.due_at;
+        if triggered_of(campaign)?.window.cuts(due_at) {
+            let text = format!("it would be due at {due_at}, after the campaign's end");
+            return Some((Suppression::CampaignEnded, text));
+        }
+        if campaign.zones.of(self.profile?).is_none() {
+            return Some((Suppression::NoTimeZone, "the user has no time zone".to_owned()));
+        }
+        // By when the trigger arrived: what waits in our own log is not late by that.
+        let text = || format!("it was due at {due_at}, the event arrived at {accepted_at}");
+        own_zone::is_late(due_at, accepted_at).then(|| (Suppression::Late, text()))
+    }
+
+    fn window(&self) -> Window {
+        self.campaign.and_then(triggered_of).map(|triggered| triggered.window).unwrap_or_default()
     }
 
     fn skip(&self) -> Skip {
@@ -203,17 +235,33 @@ fn saw_campaign(entering: &Entering<'_>) -> String {
 
 /// When it arrived is by our clock, when it happened may be by a client's.
 fn start(entering: &Entering<'_>) -> Option<Refusal> {
-    let Cause::Event { event, accepted_at, began_at: Some(began_at) } = entering.cause else { return None };
+    let Cause::Event { event, accepted_at, began_at } = entering.cause else { return None };
+    let (occurred_at, _) = entering.happened()?;
+    let Window { start, end, .. } = entering.window();
+    if start.is_some_and(|start| occurred_at < start) {
+        return Some(Refusal::BeforeStart);
+    }
+    if end.is_some_and(|end| occurred_at > end) {
+        return Some(Refusal::AfterEnd);
+    }
+    let began_at = began_at?;
     let is_before = accepted_at < began_at || began_at.duration_since(event.occurred_at) > CLOCK_SLACK;
     is_before.then_some(Refusal::BeforeStart)
 }
 
 fn saw_start(entering: &Entering<'_>) -> String {
-    match entering.cause {
-        Cause::Event { event, began_at: Some(began_at), .. } => {
-            format!("it happened at {}, the campaign began at {began_at}", event.occurred_at)
+    let Cause::Event { event, began_at, .. } = entering.cause else { return String::new() };
+    let Window { start, end, .. } = entering.window();
+    let mut saw = format!("it happened at {}", event.occurred_at);
+    for (what, at) in [("starts", start), ("ends", end)] {
+        if let Some(at) = at {
+            saw.push_str(&format!(", the campaign {what} at {at}"));
         }
-        _ => String::new(),
+    }
+    match (began_at, start.or(end)) {
+        (Some(began_at), None) => format!("{saw}, the campaign began at {began_at}"),
+        (None, None) => String::new(),
+        (_, Some(_)) => saw,
     }
 }
 
@@ -249,6 +297,21 @@ fn saw_trigger(entering: &Entering<'_>) -> String {
     };
     let facts = entering.happened().and_then(|(occurred_at, _)| entering.facts(occurred_at));
     facts.map_or_else(|| "there is no such user".to_owned(), |facts| triggered.saw(event, &facts))
+}
+
+/// A delay from a time that the event or the user lacks never ends.
+fn delay(entering: &Entering<'_>) -> Option<Refusal> {
+    entering.delayed()?.is_err().then_some(Refusal::ConditionFalse)
+}
+
+fn saw_delay(entering: &Entering<'_>) -> String {
+    match entering.delayed() {
+        Some(Err(text)) => text,
+        Some(Ok(due_at)) if entering.happened().is_some_and(|(at, _)| at != due_at) => {
+            format!("its send is due at {due_at}")
+        }
+        _ => String::new(),
+    }
 }
 
 fn user(entering: &Entering<'_>) -> Option<Refusal> {

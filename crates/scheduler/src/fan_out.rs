@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, State};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard};
+use campanile_core::own_zone;
 use campanile_core::ports::{Advance, Advanced, OccurrenceKey, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
-use crate::plan::{Planned, plan};
+use crate::plan::{Chunk, Plan, Planned, plan};
 use crate::shards::{self, Troubles};
 
 /// Chunks that one pass walks, about 50 ms of work, so that events and releases get their turn.
@@ -20,6 +21,8 @@ const CHUNKS_MAX: usize = 16;
 /// How long a shard is left alone whose lane was full: some senders drain it at once, a slow far end in hours.
 const FULL_WAIT_MIN: SignedDuration = SignedDuration::from_millis(50);
 const FULL_WAIT_MAX: SignedDuration = SignedDuration::from_secs(3);
+/// How often an occurrence in users' own zones looks for users who came since: until its last place on earth.
+const JOINERS_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a fan-out remembers between passes.
 #[derive(Default)]
@@ -29,7 +32,7 @@ pub struct FanOut {
     full: HashMap<(OccurrenceKey, Shard), Full>,
 }
 
-/// A shard whose lane was full.
+/// A shard that is left alone for a while.
 #[derive(Clone, Copy)]
 struct Full {
     until: Timestamp,
@@ -64,6 +67,8 @@ enum Walked {
     Stale,
     /// Its lane is full.
     Full,
+    /// Everybody was walked, and users may still come.
+    Resting,
 }
 
 impl FanOut {
@@ -185,6 +190,11 @@ impl FanOut {
                 did.look_at(until);
                 self.full.insert(place, Full { until, wait });
             }
+            Some(Walked::Resting) => {
+                let until = now.checked_add(JOINERS_EVERY).unwrap_or(Timestamp::MAX);
+                did.look_at(until);
+                self.full.insert(place, Full { until, wait: SignedDuration::ZERO });
+            }
             Some(Walked::Done) | None => {}
         }
     }
@@ -205,9 +215,11 @@ async fn walk_shard(
     shard: Shard,
     now: Timestamp,
 ) -> Result<Walked, StoreError> {
-    let walk = store.walk(shard, occurrence, limits::ADVANCE_MAX).await?;
-    if walk.begun && walk.cursor >= walk.last {
-        return Ok(Walked::Done);
+    let takes_joiners = planned.campaign.zones.are_own;
+    let walk = store.walk(shard, occurrence, takes_joiners, limits::ADVANCE_MAX).await?;
+    if walk.begun && walk.cursor >= walk.until {
+        let may_join = takes_joiners && now < own_zone::closes_at(occurrence.at);
+        return Ok(if may_join { Walked::Resting } else { Walked::Done });
     }
     if !campaigns.is_fresh(shard, walk.control) {
         return Ok(Walked::Stale);
@@ -215,11 +227,12 @@ async fn walk_shard(
     // Numbers may be missing, so a chunk that is not full has reached the last number that belongs.
     let to = match walk.users.last() {
         Some(last) if walk.users.len() >= limits::ADVANCE_MAX => last.no.0,
-        _ => walk.last,
+        _ => walk.until,
     };
-    let plan = plan(record, &planned, occurrence, &walk.users, now);
-    let (users, entered) = (walk.users.len(), plan.entries.len());
-    let advance = Advance { occurrence, from: walk.cursor, to, entries: plan.entries, counts: plan.counts };
+    let chunk = Chunk { occurrence, users: &walk.users, last: walk.last };
+    let Plan { entries, ended, counts } = plan(record, &planned, store.layout(), chunk, now);
+    let (users, entered) = (walk.users.len(), entries.len() + ended.len());
+    let advance = Advance { occurrence, from: walk.cursor, to, entries, ended, counts };
     Ok(match store.advance(shard, &advance).await? {
         Advanced::Moved => Walked::Some { users, entered },
         Advanced::Elsewhere => Walked::Elsewhere,

@@ -35,8 +35,12 @@ mod manual_tests;
 #[cfg(test)]
 mod occurrence_tests;
 #[cfg(test)]
+mod own_zone_tests;
+#[cfg(test)]
 mod pass_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
 mod trigger_tests;
+#[cfg(test)]
+mod trigger_time_tests;

@@ -185,7 +185,7 @@ fn a_daily_campaign_fires_every_day_of_a_year_in_a_zone_with_clock_changes() {
     });
     let (fired, missed) = drive(&mut record, &campaign, looks);
     assert_eq!((fired.len(), missed), (365, 0));
-    let zone = &campaign.zone;
+    let zone = &campaign.zones.fixed;
     let hours =
         |hour| fired.iter().filter(|open| open.at.to_zoned_datetime(zone.clone()).hour() == hour).count();
     assert_eq!((hours(2), hours(3)), (364, 1), "the spring gap moves one to its end");

@@ -11,8 +11,8 @@ use campanile_core::reason::Refusal;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::plan::{Plan, Planned, plan};
-use crate::sample::{activated, at, compiled, draft, one_time, user};
+use crate::plan::{Chunk, Plan, Planned, plan};
+use crate::sample::{activated, at, compiled, draft, layout, one_time, user};
 
 const DUE: &str = "2026-03-02T09:00:00Z";
 
@@ -24,13 +24,9 @@ fn planned_for(audience: &str, users: &[StoredUser]) -> Plan {
     let campaign = compiled(&record);
     let planned =
         Planned { no: CampaignNo(9), revision: 4, destination: DestinationNo(5), campaign: &campaign };
-    plan(
-        &record,
-        &planned,
-        OccurrenceKey { campaign: CampaignNo(9), at: at(DUE) },
-        users,
-        at("2026-03-02T09:20Z"),
-    )
+    let occurrence = OccurrenceKey { campaign: CampaignNo(9), at: at(DUE) };
+    let chunk = Chunk { occurrence, users, last: 1_000 };
+    plan(&record, &planned, &layout(), chunk, at("2026-03-02T09:20Z"))
 }
 
 #[track_caller]

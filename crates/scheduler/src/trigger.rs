@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
 use crate::entering::{Entering, refused};
-use crate::plan::{Planned, entry, entry_counts};
+use crate::plan::{Planned, ended_counts, ended_row, entry, entry_counts};
 
 /// How long an ended campaign still says that it has ended.
 const ENDED_SAYS_SO: SignedDuration = SignedDuration::from_hours(24);
@@ -75,10 +75,18 @@ struct Met<'a> {
     packed: Option<Vec<u8>>,
 }
 
+impl Met<'_> {
+    /// The same event of the same user makes the same send id, however often it comes.
+    fn key(&mut self, layout: &Layout) -> u64 {
+        let event = self.event;
+        *self.key.get_or_insert_with(|| layout.hash64("event", &[event.id.as_bytes()]))
+    }
+}
+
 impl Deciding<'_> {
     /// One commit is one step of the store, which holds up everybody else meanwhile.
     fn is_full(&self) -> bool {
-        self.commit.entries.len() + self.commit.refused.len() >= limits::MOVE_MAX
+        self.commit.entries.len() + self.commit.ended.len() + self.commit.refused.len() >= limits::MOVE_MAX
             || self.bytes >= limits::COMMIT_BYTES_MAX
     }
 
@@ -103,11 +111,20 @@ impl Deciding<'_> {
         let of = (&known.record, planned.map(|planned| planned.campaign), known.began_at);
         let entering = Entering::by_event(of, met.event, met.accepted_at, Some(&user.profile), self.now);
         match (refused(&entering), planned) {
-            (None, Some(planned)) => {
-                let entry = self.enter(&planned, met, user.no, entering.due_at);
-                self.commit.entries.push(entry);
-                self.counts.extend(entry_counts(no));
-            }
+            (None, Some(planned)) => match entering.ends_at_once() {
+                None => {
+                    let entry = self.enter(&planned, met, user.no, entering.due_at);
+                    self.commit.entries.push(entry);
+                    self.counts.extend(entry_counts(no));
+                }
+                Some((reason, text)) => {
+                    let (key, due_at) = (met.key(self.layout), entering.due_at);
+                    let new = entry(&planned, EntryKind::Event, user.no, key, due_at, Skip::default(), None);
+                    let row = ended_row(self.layout, &new, &user.profile.id, (reason, text), self.now);
+                    self.commit.ended.push(row);
+                    self.counts.extend(ended_counts(no, reason));
+                }
+            },
             (Some((gate, reason)), _) => {
                 self.counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
                 self.commit.refused.push(RefusedRow {
@@ -124,7 +141,6 @@ impl Deciding<'_> {
         }
     }
 
-    /// The same event of the same user makes the same send id, however often it comes.
     fn enter(
         &mut self,
         planned: &Planned<'_>,
@@ -132,9 +148,7 @@ impl Deciding<'_> {
         user: UserNo,
         due_at: Timestamp,
     ) -> NewEntry {
-        let event = met.event;
-        let layout = self.layout;
-        let key = *met.key.get_or_insert_with(|| layout.hash64("event", &[event.id.as_bytes()]));
+        let (event, key) = (met.event, met.key(self.layout));
         let keeps = planned.campaign.actions.iter().any(|action| action.webhook.needs_event());
         let kept =
             keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());

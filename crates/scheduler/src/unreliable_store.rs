@@ -144,7 +144,7 @@ verbs! { Events:
     plain accept_events(shard: Shard, events: &'a [NewEvent]) -> Vec<bool>;
 }
 verbs! { Occurrences:
-    shaky walk(shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Walk;
+    shaky walk(shard: Shard, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Walk;
     shaky advance(shard: Shard, advance: &'a Advance) -> Advanced;
     shaky close_occurrence(shard: Shard, occurrence: OccurrenceKey) -> ();
 }

@@ -10,14 +10,17 @@
 use std::time::Duration;
 
 use campanile_core::campaign::{Action, Campaign};
+use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::{ControlWord, Flow};
-use campanile_core::due_send::{Class, DueSend};
+use campanile_core::due_send::{Class, DueSend, EntryKind};
 use campanile_core::event::EntryData;
 use campanile_core::facts::Facts;
 use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
-use campanile_core::reason::Suppression;
+use campanile_core::number::instant;
+use campanile_core::own_zone::Own;
+use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
 use campanile_core::user::Profile;
 use campanile_core::webhook::{RenderContext, Request, Unsendable};
@@ -54,6 +57,10 @@ pub enum Decision {
     Suppress(Suppression, String),
     /// Not now; why not.
     Hold(Timestamp, String),
+    /// Due at this later instant instead: its user moved.
+    Later(Timestamp),
+    /// The user does not enter after all. Only before anything was sent, where the audience is decided at the due instant.
+    Refuse(Refusal, String),
 }
 
 /// One rule about sending.
@@ -70,6 +77,7 @@ pub struct Gate {
 pub const GATES: &[Gate] = &[
     Gate { name: "campaign", stops: campaign, saw: |_| "the campaign sends".to_owned() },
     Gate { name: "user", stops: user, saw: saw_user },
+    Gate { name: "own time", stops: own_time, saw: saw_own_time },
     Gate { name: "audience", stops: audience, saw: saw_audience },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
@@ -119,7 +127,8 @@ pub fn steps(given: &Given<'_>) -> Vec<Step> {
 impl Step {
     fn stopped(gate: &'static str, decision: Decision) -> Step {
         let saw = match &decision {
-            Decision::Suppress(_, text) | Decision::Hold(_, text) => text.clone(),
+            Decision::Suppress(_, text) | Decision::Hold(_, text) | Decision::Refuse(_, text) => text.clone(),
+            Decision::Later(due_at) => format!("on the user's clock it is due at {due_at}"),
             Decision::Send(_) => String::new(),
         };
         Step { gate, saw, stopped: Some(decision) }
@@ -141,6 +150,12 @@ fn campaign(given: &Given<'_>) -> Option<Decision> {
     if given.control.flow == Flow::Stopped {
         return Some(Decision::Suppress(Suppression::CampaignEnded, "the campaign was ended".to_owned()));
     }
+    if let When::Triggered(triggered) = &given.campaign.when
+        && triggered.window.cuts(given.send.due_at)
+    {
+        let text = format!("it was due at {}, after the campaign's end", given.send.due_at);
+        return Some(Decision::Suppress(Suppression::CampaignEnded, text));
+    }
     let dropped = given.record.dropped_until.filter(|until| given.send.due_at <= *until)?;
     let text = format!("what was due until {dropped} was dropped when the campaign was resumed");
     Some(Decision::Suppress(Suppression::Cancelled, text))
@@ -157,9 +172,39 @@ fn saw_user(given: &Given<'_>) -> String {
         .map_or_else(String::new, |profile| format!("the user is known since {}", profile.created_at))
 }
 
-/// As of the due instant, however late the send goes.
+/// On users' own clocks: the user may have moved since this was planned.
+fn own_time(given: &Given<'_>) -> Option<Decision> {
+    if !given.is_on_own_clock() || given.send.next_attempt() > 1 || given.class == Class::Resent {
+        return None;
+    }
+    let Some(zone) = given.campaign.zones.of(given.profile?) else {
+        let text = "the user has no time zone".to_owned();
+        return Some(Decision::Suppress(Suppression::NoTimeZone, text));
+    };
+    let own = given.campaign.own_occurrence(instant(given.send.key));
+    match own.again(&zone, given.send.due_at, given.now) {
+        Own::Due(due_at) if due_at > given.now => Some(Decision::Later(due_at)),
+        Own::Due(_) => None,
+        Own::Late(due_at) => {
+            Some(Decision::Suppress(Suppression::Late, format!("on the user's clock it was due at {due_at}")))
+        }
+        Own::Never => {
+            Some(Decision::Suppress(Suppression::Late, "the user's clock skips its time".to_owned()))
+        }
+    }
+}
+
+fn saw_own_time(given: &Given<'_>) -> String {
+    if !given.is_on_own_clock() {
+        return String::new();
+    }
+    format!("it is due at {} on the user's clock", given.send.due_at)
+}
+
+/// As of the due instant, however late the send goes. On users' own clocks this is where it is decided who enters, once.
 fn audience(given: &Given<'_>) -> Option<Decision> {
-    if given.class == Class::Resent || given.send.skip.audience {
+    let is_decided = given.is_on_own_clock() && given.send.attempts > 0;
+    if given.class == Class::Resent || given.send.skip.audience || is_decided {
         return None;
     }
     let facts = given.facts()?;
@@ -167,7 +212,12 @@ fn audience(given: &Given<'_>) -> Option<Decision> {
         return None;
     }
     let why = given.campaign.audience.explain(&facts).first_false().unwrap_or_default();
-    Some(Decision::Suppress(Suppression::AudienceLeft, why))
+    // A sender that died may have posted it.
+    let is_first_look = given.is_on_own_clock() && given.send.redeliveries == 0;
+    Some(match is_first_look {
+        true => Decision::Refuse(Refusal::NotInAudience, why),
+        false => Decision::Suppress(Suppression::AudienceLeft, why),
+    })
 }
 
 fn saw_audience(given: &Given<'_>) -> String {
@@ -183,16 +233,16 @@ fn expiry(given: &Given<'_>) -> Option<Decision> {
     if given.class == Class::Resent {
         return None;
     }
-    let expires_at = given.campaign.expires_at(given.send.due_at);
+    let expires_at = given.campaign.expires_at(given.send.due_at, given.profile?);
     (given.now > expires_at)
         .then(|| Decision::Suppress(Suppression::Expired, format!("it was good until {expires_at}")))
 }
 
 fn saw_expiry(given: &Given<'_>) -> String {
-    if given.class == Class::Resent {
+    let Some(profile) = given.profile.filter(|_| given.class != Class::Resent) else {
         return String::new();
-    }
-    format!("it is good until {}", given.campaign.expires_at(given.send.due_at))
+    };
+    format!("it is good until {}", given.campaign.expires_at(given.send.due_at, profile))
 }
 
 fn entry(given: &Given<'_>) -> Option<Decision> {
@@ -235,6 +285,10 @@ impl<'a> Given<'a> {
         self.campaign.actions.get(usize::from(self.send.action))
     }
 
+    fn is_on_own_clock(&self) -> bool {
+        self.campaign.zones.are_own && self.send.kind == EntryKind::Occurrence
+    }
+
     fn wait(&self, text: String) -> Decision {
         Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
     }
@@ -252,7 +306,7 @@ impl<'a> Given<'a> {
             values,
             as_of: self.send.due_at,
             now: if self.send.pinned { self.send.first_claim_at() } else { self.now },
-            fallback_zone: &self.campaign.fallback_zone,
+            fallback_zone: &self.campaign.zones.fallback,
         })
     }
 

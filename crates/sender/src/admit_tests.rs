@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
-use campanile_core::due_send::{Class, DueSend, Skip};
+use campanile_core::draft::{Delivery, Kind, OneTime, Trigger, TriggerOn, Triggered};
+use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
 use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
-use campanile_core::reason::Suppression;
+use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
 use campanile_core::user::Profile;
 use campanile_core::webhook::Request;
@@ -242,4 +243,70 @@ fn without_the_definition_only_what_is_certain_is_decided() {
     assert_eq!(reason(admit_blind(&running, Class::First, false)), Some(Suppression::UserDeleted));
     assert_eq!(reason(admit_blind(&ended, Class::Retry, true)), Some(Suppression::CampaignEnded));
     assert_eq!(reason(admit_blind(&ended, Class::Resent, true)), None);
+}
+
+/// Nine o'clock on the user's own clock, planned for Berlin.
+fn at_nine(change: impl FnOnce(&mut World)) -> Decision {
+    let mut world = world();
+    world.record.draft.delivery = Delivery {
+        kind: Some(Kind::OneTime(OneTime { at: "2026-11-24T09:00".to_owned(), ..OneTime::default() })),
+        zone: "user".to_owned(),
+        ..Delivery::default()
+    };
+    world.send.kind = EntryKind::Occurrence;
+    world.send.key = 1_795_510_800_000;
+    world.profile.as_mut().unwrap().time_zone = Some("Europe/Berlin".to_owned());
+    change(&mut world);
+    decided(&world, admit)
+}
+
+fn moves_to(zone: &str) -> impl FnOnce(&mut World) {
+    move |world| world.profile.as_mut().unwrap().time_zone = Some(zone.to_owned())
+}
+
+#[test]
+fn on_users_own_clocks_a_send_follows_its_user_and_is_never_sent_for_a_time_long_past() {
+    assert!(matches!(at_nine(|_| {}), Decision::Send(_)));
+    assert_eq!(at_nine(moves_to("America/New_York")), Decision::Later(at("2026-11-24T14:00:00Z")));
+    let late = at_nine(moves_to("Asia/Tokyo"));
+    assert!(matches!(late, Decision::Suppress(Suppression::Late, _)), "{late:?}");
+    // What was attempted keeps its time.
+    assert!(matches!(
+        at_nine(|w| {
+            moves_to("America/New_York")(w);
+            w.send.attempts = 1;
+        }),
+        Decision::Send(_)
+    ));
+}
+
+#[test]
+fn on_users_own_clocks_the_audience_is_decided_once_at_the_due_instant() {
+    let leaves = |w: &mut World| w.profile.as_mut().unwrap().attributes["plan"] = json!("free");
+    let refused = at_nine(leaves);
+    assert!(matches!(refused, Decision::Refuse(Refusal::NotInAudience, _)), "{refused:?}");
+    let retried = at_nine(|w| {
+        leaves(w);
+        w.send.attempts = 1;
+    });
+    assert!(matches!(retried, Decision::Send(_)), "{retried:?}");
+    let redelivered = at_nine(|w| {
+        leaves(w);
+        w.send.redeliveries = 1;
+    });
+    assert!(matches!(redelivered, Decision::Suppress(Suppression::AudienceLeft, _)), "{redelivered:?}");
+}
+
+#[test]
+fn a_send_due_after_its_campaigns_window_is_not_sent() {
+    let windowed = |end: &str| {
+        let end = end.to_owned();
+        move |w: &mut World| {
+            let when = Trigger { on: TriggerOn::Event("e".to_owned()), condition: String::new() };
+            let triggered = Triggered { when: vec![when], end, ..Triggered::default() };
+            w.record.draft.delivery.kind = Some(Kind::Triggered(triggered));
+        }
+    };
+    check_sent(windowed("2026-11-24T08:00:00Z"));
+    check_suppressed(Suppression::CampaignEnded, "end", windowed("2026-11-24T07:59:59Z"));
 }

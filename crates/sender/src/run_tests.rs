@@ -287,7 +287,7 @@ async fn a_campaign_that_cannot_be_read_holds_its_sends_unless_it_was_ended() {
     let target = Target::start(204).await;
     let mut broken = record(draft(&target.url));
     broken.draft.audience.condition = "user.plan ==".to_owned();
-    let in_a_minute = Settle::Hold { at: now() + Duration::from_secs(60) };
+    let in_a_minute = Settle::Hold { at: now() + Duration::from_secs(60), due_at: None };
     assert_eq!(settled(broken.clone(), |_| {}).await.settle, in_a_minute);
     broken.state = State::Ended;
     let settlement = settled(broken, |_| {}).await;

@@ -229,7 +229,7 @@ impl Events for ScriptedStore {
 }
 
 impl Occurrences for ScriptedStore {
-    fn walk(&self, _: Shard, _: OccurrenceKey, _: usize) -> Answer<'_, Walk> {
+    fn walk(&self, _: Shard, _: OccurrenceKey, _: bool, _: usize) -> Answer<'_, Walk> {
         never()
     }
 

@@ -79,6 +79,8 @@ fn plan(
             Err(Unsendable { reason, detail }) => Err(suppressed(reason, detail)),
         },
         Decision::Suppress(reason, text) => Err(suppressed(reason, text)),
+        Decision::Later(due_at) => Err(Box::new(settlement::moved(case.lease.clone(), due_at))),
+        Decision::Refuse(reason, _) => Err(Box::new(settlement::refused(case.lease.clone(), reason))),
         Decision::Hold(until, text) => {
             tracing::error!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
             Err(Box::new(settlement::held(case.lease.clone(), until)))

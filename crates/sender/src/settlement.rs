@@ -7,7 +7,7 @@ use campanile_core::due_send::Lease;
 use campanile_core::kept::Kept;
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::ports::{Settle, Settlement};
-use campanile_core::reason::Suppression;
+use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::webhook_kept::StoredRequest;
 use jiff::Timestamp;
 
@@ -26,7 +26,18 @@ pub fn suppressed(case: &Case, reason: Suppression, text: String, now: Timestamp
 }
 
 pub fn held(lease: Lease, at: Timestamp) -> Settlement {
-    Settlement { lease, settle: Settle::Hold { at }, attempted: false, row: None }
+    Settlement { lease, settle: Settle::Hold { at, due_at: None }, attempted: false, row: None }
+}
+
+/// Due at another instant than it was planned for.
+pub fn moved(lease: Lease, due_at: Timestamp) -> Settlement {
+    let settle = Settle::Hold { at: due_at, due_at: Some(due_at) };
+    Settlement { lease, settle, attempted: false, row: None }
+}
+
+/// Its user does not enter after all.
+pub fn refused(lease: Lease, reason: Refusal) -> Settlement {
+    Settlement { lease, settle: Settle::Refused(reason), attempted: false, row: None }
 }
 
 /// As it was claimed, to whoever claims next.

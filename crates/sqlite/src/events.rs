@@ -89,6 +89,7 @@ impl Room<'_> {
             }
         }
         self.add_entries(&commit.entries)?;
+        self.log_all(&commit.ended)?;
         self.count(commit.counts.iter().copied())?;
         self.keep_refused(&commit.refused)?;
         if let Some((seq, _)) = last.last() {

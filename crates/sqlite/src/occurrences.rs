@@ -14,11 +14,12 @@ use crate::room::{Done, Room, View};
 const CLOSED_KEPT_MS: i64 = 48 * 3600 * 1000;
 
 impl View<'_> {
-    pub(crate) fn walk(&self, occurrence: OccurrenceKey, limit: usize) -> Done<Walk> {
+    pub(crate) fn walk(&self, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Done<Walk> {
         let stored = self.cursor(occurrence)?;
         let (cursor, last) = stored.map_or_else(|| Ok((0, self.last_user()?)), Ok)?;
-        let users = self.users_between(cursor, last, limit)?;
-        Ok(Walk { begun: stored.is_some(), cursor, last, control: self.meta("control")?, users })
+        let until = if joiners { self.last_user()?.max(last) } else { last };
+        let users = self.users_between(cursor, until, limit)?;
+        Ok(Walk { begun: stored.is_some(), cursor, last, until, control: self.meta("control")?, users })
     }
 
     fn cursor(&self, occurrence: OccurrenceKey) -> Done<Option<(u64, u64)>> {
@@ -45,6 +46,7 @@ impl Room<'_> {
         }
         let last = stored.map_or_else(|| self.last_user(), |(_, last)| Ok(last))?;
         self.add_entries(&advance.entries)?;
+        self.log_all(&advance.ended)?;
         self.count(advance.counts.iter().copied())?;
         let sql = "INSERT INTO occurrences (campaign, at, cursor, last) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (campaign, at) DO UPDATE SET cursor = excluded.cursor";

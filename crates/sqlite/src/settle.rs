@@ -33,7 +33,7 @@ impl Room<'_> {
             self.queue(lane, &core, false)?;
         }
         self.count(summed(counts))?;
-        self.trim_log()?;
+        self.trim_log(answers.len())?;
         Ok(answers)
     }
 
@@ -55,7 +55,7 @@ impl Room<'_> {
             Settle::Delivered => Some(Counter::Delivered(action)),
             Settle::Failed { .. } => Some(Counter::Failed(action)),
             Settle::Suppressed(reason) => Some(Counter::Suppressed(action, *reason)),
-            Settle::Retry { .. } | Settle::Hold { .. } | Settle::Back => None,
+            Settle::Refused(_) | Settle::Retry { .. } | Settle::Hold { .. } | Settle::Back => None,
         };
         if let Some(counter) = ended {
             count(Counter::Pending(action), -1);
@@ -73,7 +73,19 @@ impl Room<'_> {
                 let class = if lane.class == Class::First { Class::Retry } else { lane.class };
                 self.place(&DueEntry { at: *at, lane: Lane { class, ..lane }, send })?;
             }
-            Settle::Hold { at } => self.place(&DueEntry { at: *at, lane, send: unpinned(send) })?,
+            Settle::Refused(reason) => {
+                for counter in
+                    [Counter::Pending(action), Counter::Planned(action), Counter::Open, Counter::Entered]
+                {
+                    count(counter, -1);
+                }
+                count(Counter::Refused(*reason), 1);
+                self.forget(lane, &send)?;
+            }
+            Settle::Hold { at, due_at } => {
+                send.due_at = due_at.unwrap_or(send.due_at);
+                self.place(&DueEntry { at: *at, lane, send: unpinned(send) })?;
+            }
             Settle::Back => backs.push((lane, unpinned(send).encode().to_vec())),
         }
         if let Some(row) = &settlement.row {
@@ -88,12 +100,21 @@ impl Room<'_> {
         self.run("INSERT INTO log (bytes, at) VALUES (?1, ?2)", params).map(drop)
     }
 
+    /// Of sends that ended in being planned.
+    pub(crate) fn log_all(&self, rows: &[LogRow]) -> Done<()> {
+        for row in rows {
+            self.log(row)?;
+        }
+        if rows.is_empty() { Ok(()) } else { self.trim_log(rows.len()) }
+    }
+
     /// By number, and by age: of the oldest rows more may go than one call adds.
-    fn trim_log(&self) -> Done<()> {
+    fn trim_log(&self, added: usize) -> Done<()> {
         let sql = "DELETE FROM log WHERE seq <= (SELECT max(seq) FROM log) - ?1
             OR seq <= (SELECT min(seq) FROM log) + ?2 AND at < ?3";
         let since = millis(self.now) as i64 - limits::LOG_KEPT.as_millis() as i64;
-        self.run(sql, params![limits::LOG_ROWS_MAX as i64, 2 * limits::SETTLE_MAX as i64, since]).map(drop)
+        self.run(sql, params![limits::LOG_ROWS_MAX as i64, 2 * added.max(limits::SETTLE_MAX) as i64, since])
+            .map(drop)
     }
 
     fn keep_request(&self, lane: Lane, send: &DueSend, bytes: &[u8]) -> Done<()> {

@@ -218,8 +218,14 @@ impl Events for SqliteStore {
 }
 
 impl Occurrences for SqliteStore {
-    fn walk(&self, _shard: Shard, occurrence: OccurrenceKey, limit: usize) -> Answer<'_, Walk> {
-        self.read(move |view| view.walk(occurrence, limit))
+    fn walk(
+        &self,
+        _shard: Shard,
+        occurrence: OccurrenceKey,
+        joiners: bool,
+        limit: usize,
+    ) -> Answer<'_, Walk> {
+        self.read(move |view| view.walk(occurrence, joiners, limit))
     }
 
     fn advance<'a>(&'a self, _shard: Shard, advance: &'a Advance) -> Answer<'a, Advanced> {

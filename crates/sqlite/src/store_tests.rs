@@ -94,7 +94,7 @@ async fn a_foreign_profile_does_not_end_a_walk() {
     drop(store);
     bench.alter("UPDATE users SET profile = x'FF00' WHERE no IN (3, 4, 17)");
     let store = bench.open();
-    let walk = store.walk(S, OccurrenceKey { campaign: NO, at: now() }, 10).await.unwrap();
+    let walk = store.walk(S, OccurrenceKey { campaign: NO, at: now() }, false, 10).await.unwrap();
     assert_eq!(walk.users.len(), 10, "fewer would say that nobody follows");
     assert_eq!(walk.users.last().map(|user| user.no), Some(UserNo(12)));
     assert_eq!(store.list_users(S, UserNo(12), 10).await.unwrap().len(), 10);

@@ -269,10 +269,10 @@ pub struct Triggered {
     /// How often one user may enter.
     #[prost(message, optional, tag = "6")]
     pub entry_limits: ::core::option::Option<EntryLimits>,
-    /// Triggers before this civil time in the delivery's zone do nothing (refusal before_start). Empty: no bound.
+    /// Triggers before this civil time in the delivery's zone (UTC with zone "user") do nothing (refusal before_start). Empty: no bound.
     #[prost(string, tag = "7")]
     pub start: ::prost::alloc::string::String,
-    /// Triggers after this civil time in the delivery's zone do nothing (refusal after_end). Empty: no bound.
+    /// Triggers after this civil time in the delivery's zone (UTC with zone "user") do nothing (refusal after_end). Empty: no bound.
     #[prost(string, tag = "8")]
     pub end: ::prost::alloc::string::String,
     /// What becomes of a send whose delay ends after the window's end.
@@ -407,7 +407,7 @@ pub mod delay {
         /// So many calendar days later in the delivery's zone, at the time at; 0 to 400.
         #[prost(uint32, tag = "2")]
         Days(u32),
-        /// On the next such day of the week in the delivery's zone, at the time at.
+        /// On the next such day of the week in the delivery's zone at the time at, which is required; it may be later the same day.
         #[prost(enumeration = "super::Weekday", tag = "3")]
         Weekday(i32),
         /// This much before the anchor; 0 to 400 days.

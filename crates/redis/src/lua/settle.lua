@@ -2,7 +2,8 @@
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
---        member, verdict (D F S R H B), attempted (1|0), text (S: reason, R and H: 6 bytes of at), kept request, log row
+--        member, verdict (D F S N R H B), attempted (1|0), text (S and N: reason, R and H: 6 bytes of at, H with 6 more of a
+--        new due instant), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
 local rows_max, rows_ms, failed_max, failed_ms = num(), num(), num(), num()
@@ -44,7 +45,7 @@ local function of_action(action)
   local names = fields[action]
   if not names then
     names = {}
-    for _, name in ipairs({ 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries' }) do
+    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries' }) do
       names[name] = name .. '.' .. action
     end
     fields[action] = names
@@ -60,7 +61,14 @@ local function finish(s, campaign, names)
   local flags = byte(core, 2)
   tally(campaign, names.pending, -1)
   tally(campaign, 'open', -1)
-  tally(campaign, 'finished', 1)
+  if s.verdict == 'N' then
+    -- Did not enter after all.
+    tally(campaign, names.planned, -1)
+    tally(campaign, 'entered', -1)
+    tally(campaign, 'refused.' .. s.text, 1)
+  else
+    tally(campaign, 'finished', 1)
+  end
   if s.verdict == 'F' then
     tally(campaign, names.failed, 1)
     if s.kept ~= '' then
@@ -71,7 +79,9 @@ local function finish(s, campaign, names)
     failed[#failed + 1] = lane .. core
     return
   end
-  tally(campaign, s.verdict == 'D' and names.delivered or names.suppressed .. '.' .. s.text, 1)
+  if s.verdict ~= 'N' then
+    tally(campaign, s.verdict == 'D' and names.delivered or names.suppressed .. '.' .. s.text, 1)
+  end
   if bit.band(flags, 2) ~= 0 then
     call('HDEL', 'x:' .. user, entry)
   end
@@ -99,13 +109,17 @@ local function go_on(s, campaign, names)
     tally(campaign, names.retries, 1)
     place(s.text .. lane .. core)
   elseif s.verdict == 'H' then
-    place(s.text .. lane .. unpinned(core))
+    core = unpinned(core)
+    if #s.text == 12 then
+      core = sub(core, 1, 16) .. sub(s.text, 7) .. sub(core, 23)
+    end
+    place(sub(s.text, 1, 6) .. lane .. core)
   else
     backs[#backs + 1] = { lane = lane, core = unpinned(core) }
   end
 end
 
-local rows, n_rows = {}, 0
+local rows = {}
 for i = 1, #live do
   local s = live[i]
   gone[i] = s.m
@@ -116,14 +130,13 @@ for i = 1, #live do
     s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
     tally(campaign, names.attempts, 1)
   end
-  if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' then
+  if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' or s.verdict == 'N' then
     finish(s, campaign, names)
   else
     go_on(s, campaign, names)
   end
   if s.row ~= '' then
-    n_rows = n_rows + 1
-    rows[n_rows] = s.row
+    rows[#rows + 1] = s.row
   end
 end
 call('ZREM', 'lease', unpack(gone))
@@ -162,19 +175,5 @@ if #failed > 0 then
   end
 end
 
-if n_rows > 0 then
-  call('XADD', 'log', '*', 'n', n_rows, 'r', table.concat(rows))
-  local total = tonumber(call('INCRBY', 'logrows', n_rows))
-  local oldest = call('XRANGE', 'log', '-', '+', 'COUNT', 8)
-  for i = 1, #oldest do
-    local id, fields = oldest[i][1], oldest[i][2]
-    local ms = tonumber(string.match(id, '^%d+'))
-    if total <= rows_max and ms > t - rows_ms then
-      break
-    end
-    call('XDEL', 'log', id)
-    total = total - (tonumber(fields[2]) or 0)
-  end
-  call('SET', 'logrows', string.format('%.0f', math.max(0, total)))
-end
+write_log(rows, rows_max, rows_ms)
 return { t, table.concat(answers) }
