@@ -6,8 +6,9 @@ use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::{CampaignRecord, Schedule, State};
 use campanile_core::draft::Draft;
 use campanile_core::number::CampaignNo;
+use campanile_core::own_zone;
 use campanile_scheduler::occurrence::first_due;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tonic::Status;
 
 use crate::deployment::Deployment;
@@ -99,6 +100,13 @@ fn reschedule(record: &mut CampaignRecord, campaign: &Campaign, now: Timestamp) 
     let is_due = record.schedule.next_at.is_some_and(|at| at <= now);
     let first = || first_due(campaign, now).map_err(|fault| status::invalid_field(&fault.field, fault.text));
     record.schedule.next_at = match &campaign.when {
+        When::Recurring(recurring) if campaign.zones.are_own => {
+            // What is under way somewhere on earth and has not fired yet still does.
+            let (over_until, _) = own_zone::open_walls(now);
+            let planned = record.schedule.next_at.unwrap_or(now);
+            let after = planned.checked_sub(SignedDuration::from_secs(1)).unwrap_or(planned).max(over_until);
+            recurring.recurrence.next(after, record.schedule.fired)
+        }
         When::Recurring(_) if is_due => record.schedule.next_at,
         When::Recurring(recurring) => recurring.recurrence.next(now, record.schedule.fired),
         // Fired once is fired for good.
