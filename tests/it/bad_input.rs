@@ -200,6 +200,28 @@ fn bad_campaigns() -> Vec<(&'static str, wire::Campaign, Vec<&'static str>)> {
             vec!["limits.expiry"],
         ),
         (
+            "who is split in a way nobody can be",
+            with(|c| {
+                c.audience = Some(wire::Audience { holdback_percent: 0.05, ..Default::default() });
+                let hook = c.webhook.take().map(wire::variant::Type::Webhook);
+                let variant = wire::Variant { name: "only".to_owned(), weight: 2_000_000, r#type: hook };
+                c.actions = vec![wire::Action {
+                    name: "a".to_owned(),
+                    variants: vec![variant],
+                    ..Default::default()
+                }];
+            }),
+            vec!["actions[0].variants", "actions[0].variants[0].weight", "audience.holdback_percent"],
+        ),
+        (
+            "an answer and a body that are judged by nonsense",
+            with(|c| {
+                webhook(c).success_when = "user.x == 1".to_owned();
+                webhook(c).json_schema = r#"{"type": "strin"}"#.to_owned();
+            }),
+            vec!["webhook.success_when", "webhook.json_schema"],
+        ),
+        (
             "what comes later",
             with(|c| c.limits = Some(wire::Limits { throttle: "50/s".to_owned(), ..Default::default() })),
             vec!["limits.throttle"],

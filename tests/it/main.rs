@@ -40,6 +40,7 @@ mod deliveries_time;
 mod health;
 mod http_intake;
 mod many_processes;
+mod people;
 mod preview;
 mod processes;
 mod readme;

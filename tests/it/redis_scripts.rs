@@ -209,7 +209,7 @@ async fn failed_sends_past_their_bound_take_their_requests_along() {
         let claimed = rig.store.claim(SHARD, 1).await.unwrap();
         let lease = claimed.jobs[0].lease.clone();
         let settle = Settle::Failed { reason: Failure::Final, kept: vec![9] };
-        let settlement = Settlement { lease, settle, attempted: true, row: None };
+        let settlement = Settlement { lease, settle, attempted: true, variant: None, row: None };
         assert_eq!(rig.store.settle(SHARD, &[settlement]).await, Ok(vec![true]));
         // As if it had failed more than a month ago.
         let failed: Vec<Vec<u8>> = rig.raw.zrange(rig.key(b"failed"), 0, -1).unwrap();
@@ -256,7 +256,13 @@ async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
                 let text = format!("{settled}");
                 let ended = if settled % 3 == 0 { Ended::Retrying } else { Ended::Delivered };
                 let row = Some(row(&job.lease, ended, at, &text));
-                Settlement { lease: job.lease, settle: Settle::Delivered, attempted: true, row }
+                Settlement {
+                    lease: job.lease,
+                    settle: Settle::Delivered,
+                    attempted: true,
+                    variant: None,
+                    row,
+                }
             })
             .collect();
         store.settle(shard, &settlements).await.unwrap();

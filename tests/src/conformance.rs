@@ -29,6 +29,7 @@ macro_rules! conforms {
             a_request_adds_once,
             a_claim_leases_pins_and_passes_over_what_is_held,
             only_a_live_lease_settles,
+            a_send_is_counted_under_its_variant_too,
             what_is_held_or_given_back_comes_again,
             a_lease_that_ran_out_is_taken_back_until_its_send_is_given_up,
             sends_wait_in_the_wheel_until_their_time,
@@ -184,6 +185,7 @@ pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: S
         lease: job.lease.clone(),
         settle: Settle::Retry { at: past(), kept: vec![8; 70_000] },
         attempted: true,
+        variant: None,
         row: Some(row(&job.lease, Ended::Retrying, claimed.at, "answered 503")),
     };
     assert_eq!(store.settle(shard, &[retry]).await.expect("the store answers"), [true]);
@@ -192,7 +194,13 @@ pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: S
     let mut last = row(&again.lease, Ended::Delivered, claimed.at, "");
     last.user_hash = campanile_core::due_send::user_hash(store.layout(), "ann");
     let id: SendId = last.send_id(store.layout(), shard);
-    let done = Settlement { lease: again.lease, settle: Settle::Delivered, attempted: true, row: Some(last) };
+    let done = Settlement {
+        lease: again.lease,
+        settle: Settle::Delivered,
+        attempted: true,
+        variant: None,
+        row: Some(last),
+    };
     assert_eq!(store.settle(shard, &[done]).await.expect("the store answers"), [true]);
     let stats = store.stats(NO).await.expect("the store answers");
     for counter in [

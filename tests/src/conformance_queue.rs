@@ -1,7 +1,7 @@
 //! The second half of the suite of the ports: the queue, and what is told of it.
 
 use campanile_core::control_word::Flow;
-use campanile_core::counter::Counter;
+use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::due_send::{Class, Lease};
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, Shard, UserNo};
@@ -9,6 +9,7 @@ use campanile_core::ports::{
     Add, Added, EndedFilter, NewEntry, NewEvent, SendsQuery, Settle, Settlement, Store, Work,
 };
 use campanile_core::reason::Suppression;
+use campanile_core::slug::Slug;
 use jiff::SignedDuration;
 
 use crate::sample::{
@@ -82,11 +83,57 @@ pub async fn only_a_live_lease_settles(store: &dyn Store, shard: Shard) {
     let failed = Settle::Failed { reason: campanile_core::reason::Failure::Final, kept: vec![4; 9] };
     let row = row(&two, Ended::Failed(campanile_core::reason::Failure::Final), at, "answered 404");
     let id = row.send_id(store.layout(), shard);
-    let settlement = Settlement { lease: two, settle: failed, attempted: true, row: Some(row) };
+    let settlement =
+        Settlement { lease: two, settle: failed, attempted: true, variant: None, row: Some(row) };
     assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
     let trail = store.send(&id).await.expect("the store answers");
     assert_eq!((trail.rows.len(), trail.kept), (1, Some(vec![4; 9])), "a failed send keeps its request");
     assert_eq!(store.claim(shard, 9).await.expect("the store answers").jobs.len(), 0);
+}
+
+pub async fn a_send_is_counted_under_its_variant_too(store: &dyn Store, shard: Shard) {
+    run_campaign(store, shard).await;
+    add(store, shard, 1, users(1, 1..=5)).await;
+    let (bold, plain) = (Slug::new("bold"), Slug::new("plain-2"));
+    let claimed = store.claim(shard, 5).await.expect("the store answers");
+    let leases: Vec<Lease> = claimed.jobs.into_iter().map(|job| job.lease).collect();
+    let failed = Settle::Failed { reason: campanile_core::reason::Failure::Final, kept: vec![1] };
+    let suppressed = Settle::Suppressed(campanile_core::reason::Suppression::Expired);
+    let retry = Settle::Retry { at: past(), kept: vec![1] };
+    let cases = [
+        (Settle::Delivered, bold, true),
+        (Settle::Delivered, bold, true),
+        (failed, bold, true),
+        (suppressed, plain, false),
+        (retry, plain, true),
+    ];
+    let settlements: Vec<Settlement> = leases
+        .into_iter()
+        .zip(cases)
+        .map(|(lease, (settle, variant, attempted))| Settlement {
+            variant,
+            attempted,
+            ..settled(lease, settle)
+        })
+        .collect();
+    assert_eq!(store.settle(shard, &settlements).await, Ok(vec![true; 5]));
+    let stats = store.stats(NO).await.expect("the store answers");
+    let mut counted: Vec<(&str, VariantCounter, i64)> = Vec::new();
+    for (counter, n) in &stats {
+        if let Counter::Variant(0, name, of) = counter {
+            counted.push((name.as_str(), *of, *n));
+        }
+    }
+    counted.sort();
+    let expected = [
+        ("bold", VariantCounter::Delivered, 2),
+        ("bold", VariantCounter::Failed, 1),
+        ("bold", VariantCounter::Attempts, 3),
+        ("plain-2", VariantCounter::Suppressed, 1),
+        ("plain-2", VariantCounter::Attempts, 1),
+    ];
+    assert_eq!(counted, expected);
+    assert!(stats.contains(&(Counter::Delivered(0), 2)), "and under its action: {stats:?}");
 }
 
 pub async fn what_is_held_or_given_back_comes_again(store: &dyn Store, shard: Shard) {
@@ -165,7 +212,7 @@ pub async fn the_log_is_paged_filtered_and_followed(store: &dyn Store, shard: Sh
             _ => (Ended::Suppressed(Suppression::Expired), Settle::Suppressed(Suppression::Expired)),
         };
         let row = Some(row(&lease, ended, past(), ""));
-        let settlement = Settlement { lease, settle, attempted: false, row };
+        let settlement = Settlement { lease, settle, attempted: false, variant: None, row };
         assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
     }
     let mut query = SendsQuery { campaign: Some(NO), limit: 4, ..Default::default() };
@@ -204,7 +251,8 @@ pub async fn in_every_shard_the_counters_add_up(store: &dyn Store, shard: Shard)
         let lease = claim_one(store, shard).await;
         let attempted = matches!(settle, Settle::Delivered | Settle::Failed { .. } | Settle::Retry { .. });
         let row = attempted.then(|| row(&lease, Ended::Retrying, at, ""));
-        let answers = store.settle(shard, &[Settlement { lease, settle, attempted, row }]).await;
+        let answers =
+            store.settle(shard, &[Settlement { lease, settle, attempted, variant: None, row }]).await;
         assert_eq!(answers, Ok(vec![true]));
         let stats = store.stats(NO).await.expect("the store answers");
         let of = |wanted: &dyn Fn(&Counter) -> bool| {

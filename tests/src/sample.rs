@@ -64,7 +64,7 @@ pub fn row(settled: &campanile_core::due_send::Lease, ended: Ended, at: Timestam
 
 pub fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
     let row = Some(row(&lease, Ended::Delivered, at, ""));
-    Settlement { lease, settle: Settle::Delivered, attempted: true, row }
+    Settlement { lease, settle: Settle::Delivered, attempted: true, variant: None, row }
 }
 
 pub fn record(id: &str) -> CampaignRecord {
@@ -114,5 +114,5 @@ pub async fn claim_one(store: &dyn Store, shard: Shard) -> Lease {
 }
 
 pub fn settled(lease: Lease, settle: Settle) -> Settlement {
-    Settlement { lease, settle, attempted: false, row: None }
+    Settlement { lease, settle, attempted: false, variant: None, row: None }
 }

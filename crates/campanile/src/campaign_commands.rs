@@ -182,6 +182,9 @@ fn stats_rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
     let row = |name: String, n: i64| vec![name, n.to_string()];
     let mut rows = vec![row("users considered".to_owned(), stats.triggered)];
     rows.push(row("  entered".to_owned(), stats.entered));
+    if stats.held_back > 0 {
+        rows.push(row("    of these held back".to_owned(), stats.held_back));
+    }
     for refused in &stats.refused {
         rows.push(row(format!("  refused: {}", words::refusal(refused.reason())), refused.count));
     }
@@ -198,6 +201,14 @@ fn stats_rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
     }
     rows.push(row("requests made".to_owned(), stats.attempts));
     rows.push(row("  again after one that failed".to_owned(), stats.retries));
+    for action in &stats.actions {
+        for variant in &action.variants {
+            let name = |what: &str| format!("{}, variant {}: {what}", action.action, variant.variant);
+            rows.push(row(name("delivered"), variant.delivered));
+            rows.push(row(name("failed"), variant.failed));
+            rows.push(row(name("suppressed"), variant.suppressed));
+        }
+    }
     rows
 }
 

@@ -132,7 +132,10 @@ async fn fill(store: &dyn Store) -> String {
     };
     let id = row.send_id(store.layout(), SHARD).to_string();
     let settle = Settle::Suppressed(Suppression::TemplateMissingValue);
-    store.settle(SHARD, &[Settlement { lease, settle, attempted: false, row: Some(row) }]).await.unwrap();
+    store
+        .settle(SHARD, &[Settlement { lease, settle, attempted: false, variant: None, row: Some(row) }])
+        .await
+        .unwrap();
     id
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use campanile_core::campaign_actions::Action;
 use campanile_core::due_send::Skip;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
@@ -34,7 +35,7 @@ pub async fn enter(
     let compiled =
         deployment.compile(record.draft.clone(), record.created_at).await.map_err(status::store)?;
     let campaign = compiled.map_err(|faults| status::invalid(&faults))?;
-    let constant = campaign.actions.first().and_then(|action| action.webhook.constant_destination());
+    let constant = campaign.actions.first().and_then(Action::constant_destination);
     let destination = match constant {
         Some(name) => deployment.store.destinations(&[name]).await.map_err(status::store)?.into_iter().next(),
         None => None,

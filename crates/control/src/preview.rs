@@ -88,6 +88,7 @@ fn write(
         answer.detail = detail;
     }
     let Some(action) = campaign.actions.first() else { return answer };
+    let Some(version) = action.version_of(&facts.profile.id) else { return answer };
     let context = RenderContext {
         facts,
         due_at: facts.now,
@@ -95,11 +96,13 @@ fn write(
         campaign_id: &campaign.draft.id,
         campaign_title: &campaign.draft.title,
         action_name: &action.name,
+        variant: &version.name,
         secrets,
         policy: &deployment.policy,
     };
     // Rendered for real first: what would suppress a send must be told, though it is the masked one that is shown.
-    match action.webhook.render(&context).and_then(|_| action.webhook.render_masked(&context)) {
+    let webhook = &version.webhook;
+    match webhook.render(&context).and_then(|_| webhook.render_masked(&context)) {
         Ok(request) => {
             let head = AttemptHead {
                 send_id: NO_SEND,

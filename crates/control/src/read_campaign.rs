@@ -230,9 +230,7 @@ fn webhook(from: &wire::Webhook, path: &str, faults: &mut Faults) -> Webhook {
             faults.add(format!("{path}.{name}"), format!("{what} not available in this version"));
         }
     };
-    later(!from.success_when.is_empty(), "success_when", "judging an answer by its content is");
     later(!from.response_mapping.is_empty(), "response_mapping", "a response mapping is");
-    later(!from.json_schema.is_empty(), "json_schema", "a JSON Schema is");
     let method = match known(from.method, wire::HttpMethod::try_from, &format!("{path}.method"), faults) {
         wire::HttpMethod::Unspecified | wire::HttpMethod::Post => Method::Post,
         wire::HttpMethod::Put => Method::Put,
@@ -277,6 +275,8 @@ fn webhook(from: &wire::Webhook, path: &str, faults: &mut Faults) -> Webhook {
         missing,
         allowed_hosts: from.allowed_hosts.clone(),
         signing_secret: from.signing_secret.clone(),
+        success_when: from.success_when.clone(),
+        json_schema: from.json_schema.clone(),
     }
 }
 

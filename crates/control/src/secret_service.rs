@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::State;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
@@ -104,7 +105,7 @@ async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<Stri
             // A definition that cannot be read keeps what it may use.
             let uses = Campaign::compile_saved(record.draft.clone(), record.created_at)
                 .map_or(true, |campaign| {
-                    campaign.actions.iter().any(|a| a.webhook.secrets().iter().any(|s| s == name))
+                    campaign.actions.iter().flat_map(Action::secrets).any(|secret| secret == name)
                 });
             if uses {
                 users.insert(record.id.clone());

@@ -255,6 +255,8 @@ fn webhook(from: &Webhook) -> wire::Webhook {
         missing: missing as i32,
         allowed_hosts: from.allowed_hosts.clone(),
         signing_secret: from.signing_secret.clone(),
+        success_when: from.success_when.clone(),
+        json_schema: from.json_schema.clone(),
         ..Default::default()
     }
 }

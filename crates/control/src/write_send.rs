@@ -93,7 +93,7 @@ fn outcome_of(text: &str) -> wire::AttemptOutcome {
 
 fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
     let outcome = match &attempt.outcome {
-        Outcome::Answered(_) => wire::AttemptOutcome::Answered,
+        Outcome::Answered(_) | Outcome::Refused(_) => wire::AttemptOutcome::Answered,
         Outcome::Dns(_) => wire::AttemptOutcome::NotResolved,
         Outcome::Connect(_) => wire::AttemptOutcome::NotConnected,
         Outcome::Tls(_) => wire::AttemptOutcome::TlsFailed,
@@ -104,7 +104,7 @@ fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
         Outcome::Forbidden(_) => wire::AttemptOutcome::Forbidden,
     };
     let response = match &attempt.outcome {
-        Outcome::Answered(answer) => answer.body.clone(),
+        Outcome::Answered(answer) | Outcome::Refused(answer) => answer.body.clone(),
         _ => String::new(),
     };
     wire::Attempt {

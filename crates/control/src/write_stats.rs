@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use campanile_core::campaign_record::CampaignRecord;
-use campanile_core::counter::Counter;
+use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_proto::v1 as wire;
 
@@ -36,6 +36,9 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
                 at(&mut stats, record, action).failed += n;
             }
             Counter::Suppressed(action, reason) => {
+                if reason == Suppression::Holdback {
+                    stats.held_back += n;
+                }
                 *suppressed.entry(reason).or_default() += n;
                 at(&mut stats, record, action).suppressed.push(suppression_count(reason, n));
             }
@@ -47,12 +50,22 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
                 stats.retries += n;
                 at(&mut stats, record, action).retries += n;
             }
+            Counter::Variant(action, name, of) => {
+                let variant = variant(at(&mut stats, record, action), name.as_str());
+                match of {
+                    VariantCounter::Delivered => variant.delivered += n,
+                    VariantCounter::Failed => variant.failed += n,
+                    VariantCounter::Suppressed => variant.suppressed += n,
+                    VariantCounter::Attempts => variant.attempts += n,
+                }
+            }
         }
     }
     stats.suppressed = suppressed.into_iter().map(|(reason, n)| suppression_count(reason, n)).collect();
     stats.refused.sort_by_key(|row| row.reason);
     for action in &mut stats.actions {
         action.suppressed.sort_by_key(|row| row.reason);
+        action.variants.sort_by(|a, b| a.variant.cmp(&b.variant));
     }
     stats
 }
@@ -69,6 +82,16 @@ fn at<'a>(
         stats.actions.push(wire::ActionStats { action, ..Default::default() });
     }
     &mut stats.actions[place]
+}
+
+/// The stats of the variant of this name; they are made.
+fn variant<'a>(action: &'a mut wire::ActionStats, name: &str) -> &'a mut wire::VariantStats {
+    let there = action.variants.iter().position(|variant| variant.variant == name);
+    let place = there.unwrap_or(action.variants.len());
+    if there.is_none() {
+        action.variants.push(wire::VariantStats { variant: name.to_owned(), ..Default::default() });
+    }
+    &mut action.variants[place]
 }
 
 /// The name of the action in this place; `webhook` for a campaign of one message.

@@ -36,6 +36,8 @@ pub enum Outcome {
     Broken(String),
     /// Every address of the name is one this deployment does not send to.
     Forbidden(String),
+    /// A 2xx that the webhook's `success_when` does not count as a success.
+    Refused(Answer),
 }
 
 /// A complete answer.
@@ -76,7 +78,7 @@ impl Outcome {
     /// 0 where there was no answer.
     pub fn status(&self) -> u16 {
         match self {
-            Outcome::Answered(answer) => answer.status,
+            Outcome::Answered(answer) | Outcome::Refused(answer) => answer.status,
             _ => 0,
         }
     }
@@ -95,6 +97,7 @@ impl Outcome {
             Outcome::Protocol(_) => "protocol",
             Outcome::Broken(_) => "broken",
             Outcome::Forbidden(_) => "forbidden",
+            Outcome::Refused(_) => "refused",
         }
     }
 
@@ -102,6 +105,7 @@ impl Outcome {
     pub fn text(&self) -> String {
         match self {
             Outcome::Answered(answer) => format!("answered {}", answer.status),
+            Outcome::Refused(answer) => format!("answered {}, which success_when refuses", answer.status),
             Outcome::TimedOut(Phase::Connect) => "timed out connecting".to_owned(),
             Outcome::TimedOut(Phase::Answer) => "timed out waiting for the answer".to_owned(),
             Outcome::TimedOut(Phase::Body) => "timed out reading the answer".to_owned(),

@@ -11,12 +11,20 @@ pub const BUCKETS: u16 = 1_000;
 ///
 /// SHA-256 of the salt, a zero byte and the user id; its first eight bytes as a big-endian number, modulo 1,000.
 pub fn bucket(salt: &str, user_id: &str) -> u16 {
+    (hash(salt, user_id) % u64::from(BUCKETS)) as u16
+}
+
+/// The place of a user among `total` equal shares under a salt, 0 to `total` - 1: the same hash as a fraction of its range.
+pub fn share(salt: &str, user_id: &str, total: u64) -> u64 {
+    ((u128::from(hash(salt, user_id)) * u128::from(total)) >> 64) as u64
+}
+
+fn hash(salt: &str, user_id: &str) -> u64 {
     let mut hash = Sha256::new();
     hash.update(salt.as_bytes());
     hash.update([0]);
     hash.update(user_id.as_bytes());
-    let first = hash.finalize().into_iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(byte));
-    (first % u64::from(BUCKETS)) as u16
+    hash.finalize().into_iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(byte))
 }
 
 #[cfg(test)]
@@ -39,6 +47,42 @@ mod tests {
         let both = ids.iter().filter(|id| bucket("", id) < 100 && bucket("campaign", id) < 100).count();
         assert!((130..270).contains(&both), "{both}");
     }
+
+    /// Pearson's statistic of how often each of the equally likely places was taken.
+    fn chi_square(places: usize, of: impl Iterator<Item = usize>) -> f64 {
+        let mut taken = vec![0u32; places];
+        let mut total = 0;
+        for place in of {
+            taken[place] += 1;
+            total += 1;
+        }
+        let expected = f64::from(total) / places as f64;
+        taken.iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum()
+    }
+
+    /// Bounds are the 99.9 % points: 1143.9 for 999 degrees of freedom, 37.7 for 15.
+    #[test]
+    fn a_hundred_thousand_ids_fill_buckets_and_shares_uniformly() {
+        for salt in ["", "holdback:weekly-digest", "variant:weekly-digest"] {
+            let ids = || (0..100_000).map(|n| format!("user-{n}"));
+            let buckets = chi_square(1_000, ids().map(|id| usize::from(bucket(salt, &id))));
+            assert!(buckets < 1_143.9, "{salt}: {buckets}");
+            let shares = chi_square(16, ids().map(|id| share(salt, &id, 16) as usize));
+            assert!(shares < 37.7, "{salt}: {shares}");
+        }
+    }
+
+    #[test]
+    fn a_share_stays_within_its_total_and_grows_with_it() {
+        for total in [1, 2, 16, 1_000_000, u64::MAX] {
+            let place = share("s", "mary", total);
+            assert!(place < total, "{place} of {total}");
+        }
+        assert_eq!(share("", "mary", 0), 0);
+        assert_eq!([100, 1_000_000].map(|total| share("variant:a", "mary", total)), SHARES);
+    }
+
+    const SHARES: [u64; 2] = [0, 0];
 
     const GOLDEN: [(&str, &str, u16); 6] = [
         ("", "mary", 728),

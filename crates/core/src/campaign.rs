@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::bucket::bucket;
+use crate::campaign_actions::{self, Action};
 use crate::campaign_delivery::{self, When, Zones};
 use crate::campaign_fields::{self, expression};
 use crate::clock_changes::{Passes, first_instant};
@@ -19,7 +21,6 @@ use crate::own_zone::{self, OwnOccurrence};
 use crate::retry::RetrySchedule;
 use crate::secret::Secrets;
 use crate::user::Profile;
-use crate::webhook::CompiledWebhook;
 
 /// What a draft is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +44,9 @@ pub struct Campaign {
     pub retry: RetrySchedule,
     /// As the author wrote it.
     pub expiry: Option<Duration>,
-}
-
-#[derive(Debug)]
-pub struct Action {
-    pub name: String,
-    pub webhook: CompiledWebhook,
+    /// Thousandths of the audience that enter and are never sent.
+    holdback: u16,
+    holdback_salt: String,
 }
 
 impl Campaign {
@@ -65,11 +63,23 @@ impl Campaign {
             _ => RetrySchedule::short(),
         };
         let retry = RetrySchedule::of(&draft.limits.retry, default, &mut faults);
-        let actions = actions(&draft, rules, &mut faults);
+        let actions = campaign_actions::compile(&draft, rules, &mut faults);
         match (audience, when, actions) {
             (Some(audience), Some(when), Some(actions)) if faults.is_empty() => {
                 let expiry = draft.limits.expiry;
-                Ok(Campaign { draft, audience, when, zones, actions, retry, expiry })
+                let holdback = (draft.audience.holdback_percent * 10.0).round() as u16;
+                let holdback_salt = format!("holdback:{}", draft.id);
+                Ok(Campaign {
+                    draft,
+                    audience,
+                    when,
+                    zones,
+                    actions,
+                    retry,
+                    expiry,
+                    holdback,
+                    holdback_salt,
+                })
             }
             _ => Err(faults),
         }
@@ -85,6 +95,16 @@ impl Campaign {
     /// Whether the user belongs to the audience.
     pub fn takes(&self, facts: &Facts<'_>) -> bool {
         self.audience.is_everyone() || self.audience.matches(facts)
+    }
+
+    /// Whether the user enters and is never sent, so that both arms can be compared. Hangs on user and campaign id alone.
+    pub fn holds_back(&self, user_id: &str) -> bool {
+        self.holdback > 0 && bucket(&self.holdback_salt, user_id) < self.holdback
+    }
+
+    /// Whether the audience is decided at entry only.
+    pub fn is_sticky(&self) -> bool {
+        self.draft.audience.sticky
     }
 
     /// After this the send is too old to be sent: what the author said, else 72 h, for a recurring campaign at most until its
@@ -170,29 +190,4 @@ fn audience(draft: &Draft, faults: &mut Faults) -> Option<Expression> {
         return None;
     }
     expression("everyone", Scope::Audience, "audience.where", faults)
-}
-
-fn actions(draft: &Draft, rules: &Rules<'_>, faults: &mut Faults) -> Option<Vec<Action>> {
-    let (name, webhook, path) = match (&draft.webhook, draft.actions.as_slice()) {
-        (Some(_), [_, ..]) => {
-            faults.add("actions", "give either webhook or actions, not both");
-            return None;
-        }
-        (Some(webhook), []) => ("webhook", webhook, "webhook".to_owned()),
-        (None, [action]) => match &action.webhook {
-            Some(webhook) => (action.name.as_str(), webhook, "actions[0].webhook".to_owned()),
-            None => {
-                faults.add("actions[0].webhook", "is missing: say what to send");
-                return None;
-            }
-        },
-        (None, []) => {
-            faults.add("webhook", "is missing: say what to send, at least its url");
-            return None;
-        }
-        // Said by `refuse_later`.
-        (None, _) => return None,
-    };
-    let webhook = CompiledWebhook::compile(webhook, &path, rules.secrets, rules.policy, faults)?;
-    Some(vec![Action { name: name.to_owned(), webhook }])
 }

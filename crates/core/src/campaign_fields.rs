@@ -43,6 +43,11 @@ pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
     {
         faults.add("limits.expiry", "expected more than 0s and at most 366 days");
     }
+    let holdback = draft.audience.holdback_percent;
+    let tenths = holdback * 10.0;
+    if !(0.0..=100.0).contains(&holdback) || (tenths - tenths.round()).abs() > 1e-6 {
+        faults.add("audience.holdback_percent", "expected 0 to 100 in steps of 0.1");
+    }
     if draft.limits.weight > 255 {
         faults.add("limits.weight", "expected 1 to 255");
     }
@@ -94,8 +99,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
     let audience = &draft.audience;
     later(!audience.include_segments.is_empty(), "audience.include_segments", "segments are");
     later(!audience.exclude_segments.is_empty(), "audience.exclude_segments", "segments are");
-    later(audience.sticky, "audience.sticky", "a sticky audience is");
-    later(audience.holdback_percent != 0.0, "audience.holdback_percent", "a holdback is");
     later(draft.actions.len() > 1, "actions", "several messages are");
     for action in draft.actions.iter().take(1) {
         refuse_later_action(action, &mut later);
@@ -131,5 +134,4 @@ fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)
     later(action.wait_for.is_some(), "actions[0].wait_for", "waiting for an event is");
     later(action.wait_at_most.is_some(), "actions[0].wait_at_most", "waiting for an event is");
     later(action.continue_on_failure, "actions[0].continue_on_failure", "it is");
-    later(!action.variants.is_empty(), "actions[0].variants", "variants are");
 }

@@ -3,6 +3,7 @@
 //! At every moment, per shard: planned = pending + delivered + failed + suppressed; entered = open + finished.
 
 use crate::reason::{Refusal, Suppression};
+use crate::slug::Slug;
 
 /// One counter of a campaign; `action` is the action's place, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,34 @@ pub enum Counter {
     Attempts(u8),
     /// Attempts that led to another one.
     Retries(u8),
+    /// How sends of one variant of the action ended, and its POSTs; not those whose sender died too often.
+    Variant(u8, Slug, VariantCounter),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VariantCounter {
+    Delivered,
+    Failed,
+    Suppressed,
+    Attempts,
+}
+
+impl VariantCounter {
+    const ALL: [VariantCounter; 4] = [
+        VariantCounter::Delivered,
+        VariantCounter::Failed,
+        VariantCounter::Suppressed,
+        VariantCounter::Attempts,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            VariantCounter::Delivered => "delivered",
+            VariantCounter::Failed => "failed",
+            VariantCounter::Suppressed => "suppressed",
+            VariantCounter::Attempts => "attempts",
+        }
+    }
 }
 
 /// A change of a counter.
@@ -33,7 +62,7 @@ pub struct Count {
 }
 
 impl Counter {
-    /// The stored name: `entered`, `refused.paused`, `planned.0`, `suppressed.0.expired`.
+    /// The stored name: `entered`, `refused.paused`, `planned.0`, `suppressed.0.expired`, `variant.0.bold.delivered`.
     pub fn field(self) -> String {
         match self {
             Counter::Triggered => "triggered".to_owned(),
@@ -48,6 +77,7 @@ impl Counter {
             Counter::Suppressed(a, reason) => format!("suppressed.{a}.{}", reason.name()),
             Counter::Attempts(a) => format!("attempts.{a}"),
             Counter::Retries(a) => format!("retries.{a}"),
+            Counter::Variant(a, name, of) => format!("variant.{a}.{}.{}", name.as_str(), of.name()),
         }
     }
 
@@ -69,6 +99,11 @@ impl Counter {
             "suppressed" => Counter::Suppressed(action()?, Suppression::from_name(parts.next()?)?),
             "attempts" => Counter::Attempts(action()?),
             "retries" => Counter::Retries(action()?),
+            "variant" => {
+                let (name, of) = (Slug::new(parts.next()?)?, parts.next()?);
+                let of = VariantCounter::ALL.into_iter().find(|known| known.name() == of)?;
+                Counter::Variant(action()?, name, of)
+            }
             _ => return None,
         })
     }

@@ -14,6 +14,7 @@ pub mod event;
 pub mod facts;
 pub mod number;
 pub mod reason;
+pub mod slug;
 pub mod user;
 mod user_bytes;
 
@@ -90,6 +91,7 @@ pub mod webhook_headers;
 pub mod webhook_kept;
 #[cfg(test)]
 mod webhook_sample;
+mod webhook_schema;
 #[cfg(test)]
 mod webhook_tests;
 mod webhook_url;
@@ -97,6 +99,7 @@ mod webhook_url;
 mod webhook_url_tests;
 
 pub mod campaign;
+pub mod campaign_actions;
 pub mod campaign_delivery;
 pub mod campaign_fields;
 pub mod campaign_record;

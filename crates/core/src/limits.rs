@@ -55,6 +55,13 @@ pub const HOSTS_MAX: usize = 32;
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// A rendered request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// A JSON Schema, as text.
+pub const JSON_SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Variants of one action.
+pub const VARIANTS_MIN: usize = 2;
+pub const VARIANTS_MAX: usize = 16;
+/// The weight of one variant.
+pub const VARIANT_WEIGHT_MAX: u32 = 1_000_000;
 /// Text of one template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// Instructions one template may run; a loop over 10**9 ends here within milliseconds.

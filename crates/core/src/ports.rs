@@ -18,6 +18,7 @@ use crate::log_row::{Ended, LogRow};
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
+use crate::slug::Slug;
 use crate::user::Profile;
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -360,6 +361,8 @@ pub struct Settlement {
     pub settle: Settle,
     /// Whether a POST was made.
     pub attempted: bool,
+    /// The variant it is counted under, if its action has some.
+    pub variant: Option<Slug>,
     /// What the log keeps; none for `Hold` and `Back`.
     pub row: Option<LogRow>,
 }

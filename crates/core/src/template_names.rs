@@ -51,6 +51,7 @@ pub(crate) enum Slot {
     CampaignId,
     CampaignTitle,
     ActionName,
+    Variant,
     SendId,
 }
 
@@ -77,6 +78,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "secret",
     "campaign",
     "action",
+    "variant",
     "send_id",
     "userAttribute",
     "occurrencesOf",
@@ -120,7 +122,7 @@ pub(crate) const CORE: &[&str] = &[
 ];
 
 /// Names that come with a later version.
-pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "change", "variant", "events"];
+pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "change", "events"];
 
 /// What `root` with `keys` stands for; `Err` says what would be right.
 pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
@@ -144,6 +146,7 @@ pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
         "first_seen" | "firstRun" => whole(Slot::FirstSeen, &keys)?,
         "last_seen" | "lastActive" => whole(Slot::LastSeen, &keys)?,
         "send_id" => whole(Slot::SendId, &keys)?,
+        "variant" => whole(Slot::Variant, &keys)?,
         "occurrencesOf" => behaviour(Figure::Count, root, keys)?,
         "firstOccurrenceOf" => behaviour(Figure::First, root, keys)?,
         "lastOccurrenceOf" => behaviour(Figure::Last, root, keys)?,
@@ -227,7 +230,12 @@ impl Slot {
     pub(crate) fn is_personal(&self) -> bool {
         !matches!(
             self,
-            Slot::Secret(_) | Slot::CampaignId | Slot::CampaignTitle | Slot::ActionName | Slot::SendId
+            Slot::Secret(_)
+                | Slot::CampaignId
+                | Slot::CampaignTitle
+                | Slot::ActionName
+                | Slot::Variant
+                | Slot::SendId
         )
     }
 
@@ -305,6 +313,7 @@ impl Slot {
             Slot::CampaignId => Some(text(context.campaign_id)),
             Slot::CampaignTitle => Some(text(context.campaign_title)),
             Slot::ActionName => Some(text(context.action_name)),
+            Slot::Variant => Some(context.variant).filter(|name| !name.is_empty()).map(text),
             Slot::SendId => Some(text(context.send_id)),
         })
     }

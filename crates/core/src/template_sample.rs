@@ -89,6 +89,7 @@ impl Sample {
             campaign_id: "first",
             campaign_title: "The \"first\"",
             action_name: "hello",
+            variant: "",
             secrets: &self.secrets,
             policy: &self.policy,
         }

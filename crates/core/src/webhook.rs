@@ -7,8 +7,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use url::Url;
 
+use crate::expression::Expression;
 use crate::facts::Facts;
 use crate::limits;
 use crate::network::{self, Policy};
@@ -19,6 +21,7 @@ use crate::template::{Stop, Template};
 use crate::template_names::{Scope, Slot};
 use crate::webhook_body::{Body, Spoilt};
 use crate::webhook_draft::Method;
+use crate::webhook_schema::Schema;
 use crate::webhook_url::{Address, Refused, Target, masked_authorization};
 
 /// A checked webhook. Made by `compile`, in `webhook_check`.
@@ -33,6 +36,8 @@ pub struct CompiledWebhook {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Body,
     pub(crate) signing_secret: Option<String>,
+    pub(crate) success_when: Option<Expression>,
+    pub(crate) schema: Option<Schema>,
     /// Every secret it mentions, the signing one too.
     pub(crate) secrets: Vec<String>,
 }
@@ -46,6 +51,8 @@ pub struct RenderContext<'a> {
     pub campaign_id: &'a str,
     pub campaign_title: &'a str,
     pub action_name: &'a str,
+    /// Of the action; empty where it has none.
+    pub variant: &'a str,
     pub secrets: &'a Secrets,
     pub policy: &'a Policy,
 }
@@ -90,8 +97,16 @@ impl CompiledWebhook {
             headers: self.headers(scope)?,
             content_type: self.content_type.clone(),
             authorization: target.authorization,
-            body: self.body.render(scope).map_err(spoilt)?.into_bytes(),
+            body: self.checked_body(scope)?.into_bytes(),
         })
+    }
+
+    fn checked_body(&self, scope: Scope<'_>) -> Result<String, Unsendable> {
+        let body = self.body.render(scope).map_err(spoilt)?;
+        if let Some(schema) = &self.schema {
+            schema.check(&body).map_err(invalid)?;
+        }
+        Ok(body)
     }
 
     /// The same for somebody to look at: every secret is a mask. What holds one need not be a URL or JSON.
@@ -154,6 +169,17 @@ impl CompiledWebhook {
             return Err(failed(format!("secret {name} does not exist, in signing_secret")));
         };
         signature::Key::all(secret).map_err(|text| failed(format!("{text}, in signing_secret")))
+    }
+
+    /// Whether an answer's body decides about its success.
+    pub fn reads_answers(&self) -> bool {
+        self.success_when.is_some()
+    }
+
+    /// Whether a 2xx answer counts as a success. In a body that is not JSON everything is missing.
+    pub fn accepts(&self, status: u16, body: &str) -> bool {
+        let Some(condition) = &self.success_when else { return true };
+        condition.matches_response(status, &serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
     fn any_slot(&self, is: impl Fn(&Slot) -> bool) -> bool {

@@ -155,6 +155,10 @@ impl Body {
         matches!(self, Body::Empty)
     }
 
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self, Body::Json(_) | Body::Text { json: true, .. })
+    }
+
     /// What it is made of.
     pub(crate) fn slots(&self) -> Vec<&Slot> {
         let mut slots = Vec::new();

@@ -4,6 +4,8 @@ use http::HeaderName;
 use serde_json::Value;
 use url::Url;
 
+use crate::campaign_fields::expression;
+use crate::expression::{Expression, Scope};
 use crate::fault::Faults;
 use crate::limits;
 use crate::network::Policy;
@@ -15,6 +17,7 @@ use crate::template_names::Slot;
 use crate::webhook::CompiledWebhook;
 use crate::webhook_body::Body;
 use crate::webhook_draft::{ContentType, FORM, Method, Webhook};
+use crate::webhook_schema::Schema;
 use crate::webhook_url::Address;
 
 impl CompiledWebhook {
@@ -36,6 +39,8 @@ impl CompiledWebhook {
         let body = check.body(faults);
         let content_type = (!body.is_empty()).then(|| draft.content_type.header().to_owned());
         let signing_secret = check.signing_secret(faults);
+        let success_when = check.success_when(faults);
+        let schema = check.schema(&body, faults);
         let address = address?;
         let mut webhook = CompiledWebhook {
             method: draft.method,
@@ -45,6 +50,8 @@ impl CompiledWebhook {
             content_type,
             body,
             signing_secret,
+            success_when,
+            schema,
             secrets: Vec::new(),
         };
         check.secrets(&mut webhook, faults);
@@ -209,6 +216,24 @@ impl Check<'_> {
             }
         }
         Some(name.clone())
+    }
+
+    fn success_when(&self, faults: &mut Faults) -> Option<Expression> {
+        if self.draft.success_when.is_empty() {
+            return None;
+        }
+        expression(&self.draft.success_when, Scope::Response, &self.field("success_when"), faults)
+    }
+
+    fn schema(&self, body: &Body, faults: &mut Faults) -> Option<Schema> {
+        if self.draft.json_schema.is_empty() {
+            return None;
+        }
+        let field = self.field("json_schema");
+        if !body.is_json() {
+            faults.add(&field, "needs a JSON body: data or json with the content type json");
+        }
+        Schema::compile(&self.draft.json_schema).map_err(|text| faults.add(&field, text)).ok()
     }
 
     /// Every secret must exist, and may only go where it is meant to.

@@ -26,6 +26,10 @@ pub struct Webhook {
     pub allowed_hosts: Vec<String>,
     /// Name of the secret that signs.
     pub signing_secret: String,
+    /// A condition over status and response that a 2xx must meet; empty: any does.
+    pub success_when: String,
+    /// JSON Schema as text that the rendered body must meet; empty: unchecked.
+    pub json_schema: String,
 }
 
 /// One name and its value, in the author's order.

@@ -88,6 +88,7 @@ fn abandon(lease: Lease, user_hash: [u8; 3], at: Timestamp) -> Settlement {
         lease,
         settle: Settle::Failed { reason: Failure::Abandoned, kept: Vec::new() },
         attempted: false,
+        variant: None,
         row: Some(row),
     }
 }
@@ -116,6 +117,7 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
         .bytes(settlement.lease.encode())
         .bytes(verdict)
         .bytes(if settlement.attempted { "1" } else { "0" })
+        .bytes(settlement.variant.as_ref().map_or("", |name| name.as_str()))
         .bytes(text)
         .bytes(kept(&settlement.settle))
         .bytes(settlement.row.as_ref().map(LogRow::encode).unwrap_or_default())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::{Draft, Kind, TriggerOn};
 use campanile_core::limits;
@@ -220,7 +221,7 @@ async fn compile_with(
     draft: Draft,
 ) -> Result<Option<Arc<Compiled>>, StoreError> {
     let Some(campaign) = compile(record, draft) else { return Ok(None) };
-    let constant = campaign.actions.first().and_then(|action| action.webhook.constant_destination());
+    let constant = campaign.actions.first().and_then(Action::constant_destination);
     let numbers = match constant {
         Some(name) => store.destinations(&[name]).await?,
         None => Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! Control opens the users before and adds what is decided here, once per request.
 
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Count, Counter, summed};
 use campanile_core::due_send::{EntryKind, SendId, Skip};
@@ -9,6 +10,7 @@ use campanile_core::event::EntryData;
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{NewEntry, RefusedRow, StoredUser};
 use campanile_core::reason::Refusal;
+use campanile_core::webhook::CompiledWebhook;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -66,7 +68,12 @@ pub fn enter(
         let answer = match (refused(&entering), &asked.user) {
             (None, Some(user)) => {
                 let key = layout.hash64("request", &[request.id.as_bytes(), asked.user_id.as_bytes()]);
-                let keep = planned.campaign.actions.iter().any(|action| action.webhook.needs_values());
+                let keep = planned
+                    .campaign
+                    .actions
+                    .iter()
+                    .flat_map(Action::webhooks)
+                    .any(CompiledWebhook::needs_values);
                 let kept = (keep && !asked.values.is_empty())
                     .then(|| EntryData::Values(asked.values.clone()).pack());
                 let new = entry(planned, EntryKind::Request, user.no, key, request.now, request.skip, kept);

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::State;
 use campanile_core::counter::{Count, Counter, summed};
 use campanile_core::due_send::{EntryKind, Skip};
@@ -12,6 +13,7 @@ use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::limits;
 use campanile_core::number::{Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RefusedRow, StoredUser};
+use campanile_core::webhook::CompiledWebhook;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
@@ -149,7 +151,8 @@ impl Deciding<'_> {
         due_at: Timestamp,
     ) -> NewEntry {
         let (event, key) = (met.event, met.key(self.layout));
-        let keeps = planned.campaign.actions.iter().any(|action| action.webhook.needs_event());
+        let keeps =
+            planned.campaign.actions.iter().flat_map(Action::webhooks).any(CompiledWebhook::needs_event);
         let kept =
             keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());
         self.bytes += kept.as_ref().map_or(0, Vec::len);

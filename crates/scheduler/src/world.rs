@@ -98,7 +98,13 @@ impl World {
                 let (lane, send) = (job.lease.lane, &job.lease.send);
                 *self.delivered.entry((lane.campaign.0, send.user.0, send.key)).or_default() += 1;
                 let settle = Settle::Delivered;
-                settlements.push(Settlement { lease: job.lease, settle, attempted: true, row: None });
+                settlements.push(Settlement {
+                    lease: job.lease,
+                    settle,
+                    attempted: true,
+                    variant: None,
+                    row: None,
+                });
             }
             n += settlements.len();
             for settlements in settlements.chunks(limits::SETTLE_MAX) {

@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use campanile_core::campaign::{Action, Campaign};
+use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::{Action, Version};
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::{ControlWord, Flow};
@@ -79,6 +80,7 @@ pub const GATES: &[Gate] = &[
     Gate { name: "user", stops: user, saw: saw_user },
     Gate { name: "own time", stops: own_time, saw: saw_own_time },
     Gate { name: "audience", stops: audience, saw: saw_audience },
+    Gate { name: "holdback", stops: holdback, saw: saw_holdback },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
     Gate { name: "secrets", stops: secrets, saw: saw_secrets },
@@ -203,7 +205,10 @@ fn saw_own_time(given: &Given<'_>) -> String {
 
 /// As of the due instant, however late the send goes. On users' own clocks this is where it is decided who enters, once.
 fn audience(given: &Given<'_>) -> Option<Decision> {
-    let is_decided = given.is_on_own_clock() && given.send.attempts > 0;
+    let is_decided = match given.is_on_own_clock() {
+        true => given.send.attempts > 0,
+        false => given.campaign.is_sticky(),
+    };
     if given.class == Class::Resent || given.send.skip.audience || is_decided {
         return None;
     }
@@ -224,9 +229,27 @@ fn saw_audience(given: &Given<'_>) -> String {
     match given.facts() {
         _ if given.class == Class::Resent => String::new(),
         _ if given.send.skip.audience => "skipped, as asked".to_owned(),
+        _ if given.campaign.is_sticky() => "decided at entry".to_owned(),
         Some(facts) => given.campaign.audience.explain(&facts).saw(),
         None => String::new(),
     }
+}
+
+fn holdback(given: &Given<'_>) -> Option<Decision> {
+    if given.class == Class::Resent || !given.campaign.holds_back(&given.profile?.id) {
+        return None;
+    }
+    let percent = given.campaign.draft.audience.holdback_percent;
+    let text = format!("the user is among the {percent} % held back for comparison");
+    Some(Decision::Suppress(Suppression::Holdback, text))
+}
+
+fn saw_holdback(given: &Given<'_>) -> String {
+    let percent = given.campaign.draft.audience.holdback_percent;
+    if percent == 0.0 || given.class == Class::Resent {
+        return String::new();
+    }
+    format!("the user is not among the {percent} % held back for comparison")
 }
 
 fn expiry(given: &Given<'_>) -> Option<Decision> {
@@ -252,27 +275,27 @@ fn entry(given: &Given<'_>) -> Option<Decision> {
 
 /// A secret that is gone may be put again: the send waits for it as long as it is good.
 fn secrets(given: &Given<'_>) -> Option<Decision> {
-    let mut names = given.action()?.webhook.secrets().iter();
+    let mut names = given.version()?.webhook.secrets().iter();
     let missing = names.find(|name| given.secrets.get(name).is_none())?;
     Some(given.wait(format!("secret {missing} does not exist")))
 }
 
 fn saw_secrets(given: &Given<'_>) -> String {
-    let names = given.action().map_or(&[][..], |action| action.webhook.secrets());
+    let names = given.version().map_or(&[][..], |version| version.webhook.secrets());
     if names.is_empty() { String::new() } else { format!("{} are there", names.join(", ")) }
 }
 
 fn request(given: &Given<'_>) -> Decision {
-    let Some(action) = given.action() else {
+    if given.profile.is_none() {
+        return Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned());
+    }
+    let Some((version, context)) = given.version().zip(given.context()) else {
         let text = "the campaign no longer has this action".to_owned();
         return Decision::Suppress(Suppression::Cancelled, text);
     };
-    let Some(context) = given.context(action) else {
-        return Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned());
-    };
     let rendered = match given.kept {
-        Some(kept) => action.webhook.again(&kept.request, &context),
-        None => action.webhook.render(&context),
+        Some(kept) => version.webhook.again(&kept.request, &context),
+        None => version.webhook.render(&context),
     };
     match rendered {
         Ok(request) => Decision::Send(request),
@@ -310,15 +333,21 @@ impl<'a> Given<'a> {
         })
     }
 
-    /// What its request is rendered from. None: the user is gone.
-    pub fn context(&self, action: &'a Action) -> Option<RenderContext<'a>> {
+    /// What of the action this user is sent. None: action or user is gone.
+    pub fn version(&self) -> Option<&'a Version> {
+        self.action()?.version_of(&self.profile?.id)
+    }
+
+    /// What its request is rendered from. None: action or user is gone.
+    pub fn context(&self) -> Option<RenderContext<'a>> {
         Some(RenderContext {
             facts: self.facts()?,
             due_at: self.send.due_at,
             send_id: self.send_id,
             campaign_id: &self.record.id,
             campaign_title: &self.campaign.draft.title,
-            action_name: &action.name,
+            action_name: &self.action()?.name,
+            variant: &self.version()?.name,
             secrets: self.secrets,
             policy: self.policy,
         })

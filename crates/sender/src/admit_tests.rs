@@ -217,12 +217,37 @@ fn values_of_an_entry_are_rendered() {
 }
 
 #[test]
+fn a_user_who_is_held_back_is_never_sent_but_by_a_resend() {
+    let held = |w: &mut World| w.record.draft.audience.holdback_percent = 100.0;
+    check_suppressed(Suppression::Holdback, "the 100 % held back", held);
+    check_suppressed(Suppression::Holdback, "held back", |w| {
+        held(w);
+        w.send.skip = Skip { audience: true, caps: true, quiet_hours: true };
+    });
+    check_suppressed(Suppression::AudienceLeft, "user.plan", |w| {
+        held(w);
+        w.profile = Some(profile(1, json!({"plan": "free"})));
+    });
+    check_sent(|w| {
+        held(w);
+        w.class = Class::Resent;
+    });
+}
+
+#[test]
+fn a_sticky_audience_is_decided_at_entry_only() {
+    check_sent(|w| {
+        w.record.draft.audience.sticky = true;
+        w.profile = Some(profile(1, json!({"plan": "free", "name": "Mary"})));
+    });
+}
+
+#[test]
 fn a_retry_posts_the_bytes_of_the_first_attempt() {
     let mut world = world();
     let stored = decided(&world, |given| {
         let Decision::Send(request) = admit(given) else { panic!("it is sent") };
-        let action = given.action().unwrap();
-        action.webhook.keep(&request, &given.context(action).unwrap())
+        given.version().unwrap().webhook.keep(&request, &given.context().unwrap())
     });
     world.kept = Some(Kept { request: stored, attempts: vec![] });
     world.profile = Some(profile(1, json!({"plan": "pro", "name": "Maria"})));

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
 use campanile_core::number::CampaignNo;
@@ -29,8 +30,8 @@ pub struct Campaigns {
 /// A revision, ready to be sent by.
 pub struct Compiled {
     pub campaign: Campaign,
-    /// What each action signs with.
-    pub keys: Vec<Result<Vec<Key>, Unsendable>>,
+    /// What each version of each action signs with.
+    pub keys: Vec<Vec<Result<Vec<Key>, Unsendable>>>,
 }
 
 /// All that is needed to decide on a send and to render it.
@@ -136,13 +137,14 @@ impl Campaigns {
 
 impl Compiled {
     fn lacks_secret(&self, secrets: &Secrets) -> bool {
-        let mut names = self.campaign.actions.iter().flat_map(|action| action.webhook.secrets());
+        let mut names = self.campaign.actions.iter().flat_map(Action::secrets);
         names.any(|name| secrets.get(name).is_none())
     }
 }
 
 fn compile(record: &CampaignRecord, draft: Draft, secrets: &Secrets) -> Result<Compiled, String> {
     let campaign = Campaign::compile_saved(draft, record.created_at).map_err(|faults| faults.to_string())?;
-    let keys = campaign.actions.iter().map(|action| action.webhook.signing_keys(secrets)).collect();
+    let keys_of = |action: &Action| action.webhooks().map(|webhook| webhook.signing_keys(secrets)).collect();
+    let keys = campaign.actions.iter().map(keys_of).collect();
     Ok(Compiled { campaign, keys })
 }

@@ -9,7 +9,7 @@ const TELLING_BYTES_MIN: usize = 4;
 
 /// Masks the values of the secrets of these names, and the credentials of `request`, in an answer that is kept.
 pub fn hide(outcome: &mut Outcome, request: &Request, names: &[String], secrets: &Secrets) {
-    let Outcome::Answered(answer) = outcome else { return };
+    let (Outcome::Answered(answer) | Outcome::Refused(answer)) = outcome else { return };
     if answer.body.is_empty() {
         return;
     }

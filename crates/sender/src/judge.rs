@@ -41,7 +41,7 @@ pub fn judge(
 fn may_pass_later(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Answered(answer) => matches!(answer.status, 408 | 409 | 425 | 429 | 500..=599),
-        Outcome::Certificate(_) | Outcome::Forbidden(_) => false,
+        Outcome::Certificate(_) | Outcome::Forbidden(_) | Outcome::Refused(_) => false,
         Outcome::Dns(_)
         | Outcome::Connect(_)
         | Outcome::Tls(_)
@@ -117,6 +117,12 @@ mod tests {
         let outcome = Outcome::Forbidden("10.0.0.1 is private".to_owned());
         let why = "10.0.0.1 is private".to_owned();
         check(&outcome, 3, Verdict::Suppress(Suppression::TargetForbidden, why));
+    }
+
+    #[test]
+    fn an_answer_that_success_when_refuses_is_final() {
+        let answer = Answer { status: 200, retry_after: Some("5".to_owned()), ..Answer::default() };
+        check(&Outcome::Refused(answer), 0, Verdict::GiveUp(Failure::Final));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
+//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
 //! `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
@@ -19,6 +19,7 @@ mod pool;
 mod tls;
 pub mod wire;
 
+pub mod content;
 pub mod hide;
 pub mod judge;
 pub mod settle;

@@ -19,6 +19,8 @@ pub struct Outgoing {
     pub(crate) method: http::Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The body of a 2xx answer is wanted too, as far as it is read.
+    pub wants_answer: bool,
 }
 
 /// Where a request goes.
@@ -48,7 +50,7 @@ pub fn outgoing(request: &Request, head: &AttemptHead<'_>, keys: &[Key]) -> Resu
         Method::Delete => http::Method::DELETE,
         Method::Get => http::Method::GET,
     };
-    Ok(Outgoing { target, method, headers, body: Bytes::copy_from_slice(&request.body) })
+    Ok(Outgoing { target, method, headers, body: Bytes::copy_from_slice(&request.body), wants_answer: false })
 }
 
 impl Target {

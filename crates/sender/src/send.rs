@@ -5,6 +5,7 @@ use std::time::Duration;
 use campanile_core::attempt::Attempt;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Settlement};
+use campanile_core::slug::Slug;
 use campanile_core::webhook::{Request, Unsendable};
 use campanile_core::webhook_headers::AttemptHead;
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::admit::{Decision, Given, admit};
 use crate::campaigns::Live;
 use crate::case::Case;
+use crate::content::by_content;
 use crate::hide::hide;
 use crate::judge::judge;
 use crate::measure;
@@ -37,15 +39,26 @@ pub async fn send(
     live: &Live,
     within: Duration,
 ) -> Settlement {
+    let settlement = attempt(means, clock, case, live, within).await;
+    let action = live.compiled.campaign.actions.get(usize::from(case.lease.send.action));
+    let version = action.zip(case.profile.as_ref()).and_then(|(action, user)| action.version_of(&user.id));
+    Settlement { variant: version.and_then(|version| Slug::new(&version.name)), ..settlement }
+}
+
+async fn attempt(means: &Means, clock: &dyn Clock, case: &Case, live: &Live, within: Duration) -> Settlement {
     let began_at = clock.now();
     let (request, outgoing) = match plan(means, case, live, began_at) {
         Ok(post) => post,
         Err(settlement) => return *settlement,
     };
-    let mut outcome = means.wire.exchange(outgoing, within).await;
+    let outcome = means.wire.exchange(outgoing, within).await;
     let given = given(means, case, live, began_at);
-    let action = given.action();
-    hide(&mut outcome, &request, action.map_or(&[], |action| action.webhook.secrets()), &live.secrets);
+    let webhook = given.version().map(|version| &version.webhook);
+    let mut outcome = match webhook {
+        Some(webhook) => by_content(outcome, webhook),
+        None => outcome,
+    };
+    hide(&mut outcome, &request, webhook.map_or(&[], |webhook| webhook.secrets()), &live.secrets);
     let ended_at = clock.now();
     let attempt = Attempt { number: case.lease.send.next_attempt(), began_at, ended_at, outcome };
     measure::lateness(&case.lease.send, &attempt);
@@ -59,10 +72,7 @@ pub async fn send(
         took_ms = ended_at.duration_since(began_at).as_millis() as i64,
         "attempt"
     );
-    settlement::attempted(case, attempt, verdict, || {
-        let action = action?;
-        Some(action.webhook.keep(&request, &given.context(action)?))
-    })
+    settlement::attempted(case, attempt, verdict, || Some(webhook?.keep(&request, &given.context()?)))
 }
 
 /// The request to be posted, or what becomes of the send without one.
@@ -95,7 +105,14 @@ fn attempt_request(
     request: &Request,
     now: Timestamp,
 ) -> Result<Outgoing, Unsendable> {
-    let keys = match live.compiled.keys.get(usize::from(case.lease.send.action)) {
+    let user_id = case.profile.as_ref().map_or("", |profile| profile.id.as_str());
+    let place = usize::from(case.lease.send.action);
+    let action = live.compiled.campaign.actions.get(place);
+    let version = action.map_or(0, |action| action.place_of(user_id));
+    let wants_answer = action
+        .and_then(|action| action.versions.get(version))
+        .is_some_and(|version| version.webhook.reads_answers());
+    let keys = match live.compiled.keys.get(place).and_then(|keys| keys.get(version)) {
         Some(keys) => keys.as_ref().map_err(Unsendable::clone)?,
         None => &Vec::new(),
     };
@@ -106,7 +123,7 @@ fn attempt_request(
         at: now,
         version: &means.version,
     };
-    outgoing(request, &head, keys)
+    Ok(Outgoing { wants_answer, ..outgoing(request, &head, keys)? })
 }
 
 fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -> Given<'a> {

@@ -21,28 +21,32 @@ pub fn suppressed(case: &Case, reason: Suppression, text: String, now: Timestamp
         lease: case.lease.clone(),
         settle: Settle::Suppressed(reason),
         attempted: false,
+        variant: None,
         row: Some(row),
     }
 }
 
 pub fn held(lease: Lease, at: Timestamp) -> Settlement {
-    Settlement { lease, settle: Settle::Hold { at, due_at: None }, attempted: false, row: None }
+    hold(lease, at, None)
 }
 
 /// Due at another instant than it was planned for.
 pub fn moved(lease: Lease, due_at: Timestamp) -> Settlement {
-    let settle = Settle::Hold { at: due_at, due_at: Some(due_at) };
-    Settlement { lease, settle, attempted: false, row: None }
+    hold(lease, due_at, Some(due_at))
+}
+
+fn hold(lease: Lease, at: Timestamp, due_at: Option<Timestamp>) -> Settlement {
+    Settlement { lease, settle: Settle::Hold { at, due_at }, attempted: false, variant: None, row: None }
 }
 
 /// Its user does not enter after all.
 pub fn refused(lease: Lease, reason: Refusal) -> Settlement {
-    Settlement { lease, settle: Settle::Refused(reason), attempted: false, row: None }
+    Settlement { lease, settle: Settle::Refused(reason), attempted: false, variant: None, row: None }
 }
 
 /// As it was claimed, to whoever claims next.
 pub fn put_back(lease: Lease) -> Settlement {
-    Settlement { lease, settle: Settle::Back, attempted: false, row: None }
+    Settlement { lease, settle: Settle::Back, attempted: false, variant: None, row: None }
 }
 
 /// After an attempt. `keep` is asked only if there is something to keep.
@@ -75,7 +79,7 @@ pub fn attempted(
         Verdict::GiveUp(reason) => Settle::Failed { reason, kept: kept(case, attempt, keep) },
         Verdict::Suppress(reason, _) => Settle::Suppressed(reason),
     };
-    Settlement { lease: case.lease.clone(), settle, attempted: is_posted, row: Some(row) }
+    Settlement { lease: case.lease.clone(), settle, attempted: is_posted, variant: None, row: Some(row) }
 }
 
 /// The request of the first attempt, and all attempts.

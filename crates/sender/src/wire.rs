@@ -55,12 +55,18 @@ impl Wire {
         })
     }
 
-    /// Sends once and reads the answer, all within `within`.
+    /// Sends once and reads the answer, all within `within`. Of an answer that is not 2xx the beginning of its body is kept; of
+    /// one that is, all that was read of it if that is wanted, else nothing.
     pub async fn exchange(&self, outgoing: Outgoing, within: Duration) -> Outcome {
         let began_at = Instant::now();
+        let kept_max = if outgoing.wants_answer {
+            limits::RESPONSE_BODY_BYTES_MAX
+        } else {
+            limits::RESPONSE_KEPT_BYTES_MAX
+        };
         let (target, request) = outgoing.into_request();
         let key = target.key();
-        let outcome = match self.post(&target, &key, request, began_at + within).await {
+        let outcome = match self.post(&target, &key, request, kept_max, began_at + within).await {
             Ok(answer) => Outcome::Answered(answer),
             Err(outcome) => outcome,
         };
@@ -85,6 +91,7 @@ impl Wire {
         target: &Target,
         key: &str,
         mut request: Request,
+        kept_max: usize,
         deadline: Instant,
     ) -> Result<Answer, Outcome> {
         for tries in 0.. {
@@ -96,7 +103,7 @@ impl Wire {
             };
             self.requests.connection(is_pooled);
             match send(&mut connection, target, request, deadline).await {
-                Ok(response) => return self.read(connection, key, response, deadline).await,
+                Ok(response) => return self.read(connection, key, response, kept_max, deadline).await,
                 Err(Unsent::Untouched(back, _)) if is_pooled => request = *back,
                 Err(Unsent::Untouched(_, outcome) | Unsent::Perhaps(outcome)) => return Err(outcome),
             }
@@ -131,6 +138,7 @@ impl Wire {
         connection: Connection,
         key: &str,
         response: Response,
+        kept_max: usize,
         deadline: Instant,
     ) -> Result<Answer, Outcome> {
         let (head, body) = response.into_parts();
@@ -141,12 +149,14 @@ impl Wire {
             content_type: header(CONTENT_TYPE),
             body: String::new(),
         };
-        let body = match timeout_at(deadline, read_body(body)).await {
+        let body = match timeout_at(deadline, read_body(body, kept_max)).await {
             Ok(body) => body?,
             Err(_) => return Err(Outcome::TimedOut(Phase::Body)),
         };
         if !head.status.is_success() {
             answer.body = beginning(&body.start);
+        } else if kept_max > limits::RESPONSE_KEPT_BYTES_MAX {
+            answer.body = String::from_utf8_lossy(&body.start).into_owned();
         }
         if let (Connection::Http1(http1), true) = (connection, body.is_whole) {
             self.pool.give_back(key.to_owned(), http1);
@@ -201,13 +211,13 @@ struct Body {
 }
 
 /// Reads to the end or to the bound, and keeps the beginning.
-async fn read_body(mut body: Incoming) -> Result<Body, Outcome> {
+async fn read_body(mut body: Incoming, kept_max: usize) -> Result<Body, Outcome> {
     let mut read = Body { start: BytesMut::new(), is_whole: false };
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&error))?;
         let Some(data) = frame.data_ref() else { continue };
-        let room = limits::RESPONSE_KEPT_BYTES_MAX.saturating_sub(read.start.len());
+        let room = kept_max.saturating_sub(read.start.len());
         read.start.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
         seen += data.len();
         if seen > limits::RESPONSE_BODY_BYTES_MAX {
@@ -224,7 +234,7 @@ fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 }
 
 /// As text, within the bound of what is kept.
-fn beginning(bytes: &[u8]) -> String {
+pub(crate) fn beginning(bytes: &[u8]) -> String {
     let start = bytes.get(..limits::RESPONSE_KEPT_BYTES_MAX.min(bytes.len())).unwrap_or_default();
     let mut text = String::from_utf8_lossy(start).into_owned();
     // What stands for a byte that is no text is longer than the byte.

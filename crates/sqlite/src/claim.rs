@@ -57,7 +57,13 @@ impl Room<'_> {
             Ok(claimed) => return Ok(Ok(claimed)),
             Err(error) => error,
         };
-        let back = |(lease, _)| Settlement { lease, settle: Settle::Back, attempted: false, row: None };
+        let back = |(lease, _)| Settlement {
+            lease,
+            settle: Settle::Back,
+            attempted: false,
+            variant: None,
+            row: None,
+        };
         let backs: Vec<Settlement> = leased.leases.into_iter().map(back).collect();
         self.settle(&backs)?;
         Ok(Err(error))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use campanile_core::counter::{Count, Counter, summed};
+use campanile_core::counter::{Count, Counter, VariantCounter, summed};
 use campanile_core::due_send::{Class, DueEntry, DueSend, Lane, Lease, user_hash};
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
@@ -47,19 +47,24 @@ impl Room<'_> {
         let mut send = settlement.lease.send.clone();
         let action = send.action;
         let mut count = |counter, by| counts.push(Count { campaign: lane.campaign, counter, by });
+        let of_variant = |what| settlement.variant.map(|name| Counter::Variant(action, name, what));
         if settlement.attempted {
             send.attempts = send.attempts.saturating_add(1);
             count(Counter::Attempts(action), 1);
+            of_variant(VariantCounter::Attempts).into_iter().for_each(|counter| count(counter, 1));
         }
         let ended = match &settlement.settle {
-            Settle::Delivered => Some(Counter::Delivered(action)),
-            Settle::Failed { .. } => Some(Counter::Failed(action)),
-            Settle::Suppressed(reason) => Some(Counter::Suppressed(action, *reason)),
+            Settle::Delivered => Some((Counter::Delivered(action), VariantCounter::Delivered)),
+            Settle::Failed { .. } => Some((Counter::Failed(action), VariantCounter::Failed)),
+            Settle::Suppressed(reason) => {
+                Some((Counter::Suppressed(action, *reason), VariantCounter::Suppressed))
+            }
             Settle::Refused(_) | Settle::Retry { .. } | Settle::Hold { .. } | Settle::Back => None,
         };
-        if let Some(counter) = ended {
+        if let Some((counter, what)) = ended {
             count(Counter::Pending(action), -1);
             count(counter, 1);
+            of_variant(what).into_iter().for_each(|counter| count(counter, 1));
             count(Counter::Open, -1);
             count(Counter::Finished, 1);
         }
@@ -221,7 +226,7 @@ impl Room<'_> {
             text: format!("its sender died {} times", limits::REDELIVERIES_MAX),
         };
         let settle = Settle::Failed { reason, kept: Vec::new() };
-        Ok(Settlement { lease, settle, attempted: false, row: Some(row) })
+        Ok(Settlement { lease, settle, attempted: false, variant: None, row: Some(row) })
     }
 }
 

@@ -3654,6 +3654,9 @@ pub struct CampaignStats {
     /// The same counters of sends, action by action.
     #[prost(message, repeated, tag = "13")]
     pub actions: ::prost::alloc::vec::Vec<ActionStats>,
+    /// Of the entries made, those of users who are held back for comparison and never sent to (audience.holdback_percent).
+    #[prost(int64, tag = "14")]
+    pub held_back: i64,
 }
 impl ::prost::Name for CampaignStats {
     const NAME: &'static str = "CampaignStats";
@@ -3692,6 +3695,9 @@ pub struct ActionStats {
     /// Requests made again after one that did not succeed.
     #[prost(int64, tag = "8")]
     pub retries: i64,
+    /// How sends ended and how many requests were made, variant by variant; empty for an action without variants.
+    #[prost(message, repeated, tag = "9")]
+    pub variants: ::prost::alloc::vec::Vec<VariantStats>,
 }
 impl ::prost::Name for ActionStats {
     const NAME: &'static str = "ActionStats";
@@ -3701,6 +3707,35 @@ impl ::prost::Name for ActionStats {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.ActionStats".into()
+    }
+}
+/// Counters of one variant of an action. Sends whose sender died too often are counted in their action alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VariantStats {
+    /// The variant's name.
+    #[prost(string, tag = "1")]
+    pub variant: ::prost::alloc::string::String,
+    /// Sends delivered.
+    #[prost(int64, tag = "2")]
+    pub delivered: i64,
+    /// Sends that failed for good.
+    #[prost(int64, tag = "3")]
+    pub failed: i64,
+    /// Sends deliberately not sent.
+    #[prost(int64, tag = "4")]
+    pub suppressed: i64,
+    /// Requests made.
+    #[prost(int64, tag = "5")]
+    pub attempts: i64,
+}
+impl ::prost::Name for VariantStats {
+    const NAME: &'static str = "VariantStats";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.VariantStats".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.VariantStats".into()
     }
 }
 /// How many users were refused for one reason.

@@ -2,14 +2,14 @@
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
---        member, verdict (D F S N R H B), attempted (1|0), text (S and N: reason, R and H: 6 bytes of at, H with 6 more of a
---        new due instant), kept request, log row
+--        member, verdict (D F S N R H B), attempted (1|0), variant or '', text (S and N: reason, R and H: 6 bytes of at, H with 6
+--        more of a new due instant), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
 local rows_max, rows_ms, failed_max, failed_ms = num(), num(), num(), num()
 local sends, members = {}, {}
 while arg_at < #ARGV do
-  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', text = arg(), kept = arg(), row = arg() }
+  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), text = arg(), kept = arg(), row = arg() }
   sends[#sends + 1] = s
   members[#members + 1] = s.m
 end
@@ -53,6 +53,12 @@ local function of_action(action)
   return names
 end
 
+local function of_variant(s, what)
+  if s.variant ~= '' then
+    tally(sub(s.m, 9, 12), 'variant.' .. byte(s.core, 16) .. '.' .. s.variant .. '.' .. what, 1)
+  end
+end
+
 local gone, failed, backs = {}, {}, {}
 
 local function finish(s, campaign, names)
@@ -68,6 +74,7 @@ local function finish(s, campaign, names)
     tally(campaign, 'refused.' .. s.text, 1)
   else
     tally(campaign, 'finished', 1)
+    of_variant(s, s.verdict == 'D' and 'delivered' or s.verdict == 'F' and 'failed' or 'suppressed')
   end
   if s.verdict == 'F' then
     tally(campaign, names.failed, 1)
@@ -129,6 +136,7 @@ for i = 1, #live do
     local attempts = math.min(255, byte(s.core, 26) + 1)
     s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
     tally(campaign, names.attempts, 1)
+    of_variant(s, 'attempts')
   end
   if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' or s.verdict == 'N' then
     finish(s, campaign, names)
