@@ -222,9 +222,18 @@ fn bad_campaigns() -> Vec<(&'static str, wire::Campaign, Vec<&'static str>)> {
             vec!["webhook.success_when", "webhook.json_schema"],
         ),
         (
+            "limits that say nothing",
+            with(|c| {
+                let quiet = wire::QuietHours { from: "21".to_owned(), to: "08:00".to_owned(), then: 0 };
+                let throttle = "50 a second".to_owned();
+                c.limits = Some(wire::Limits { throttle, quiet_hours: Some(quiet), ..Default::default() });
+            }),
+            vec!["limits.throttle", "limits.quiet_hours.from"],
+        ),
+        (
             "what comes later",
-            with(|c| c.limits = Some(wire::Limits { throttle: "50/s".to_owned(), ..Default::default() })),
-            vec!["limits.throttle"],
+            with(|c| c.conversion = Some(wire::Conversion { event: "x".to_owned(), ..Default::default() })),
+            vec!["conversion"],
         ),
         (
             "three at once",

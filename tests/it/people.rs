@@ -8,6 +8,8 @@ use campanile_tests::target::{DEADLINE, Reply, Target};
 use campanile_tests::until::until;
 
 crate::on_both_stores!(
+    a_throttle_is_kept_over_all_senders_and_all_of_it_is_used,
+    quiet_hours_hold_or_drop_by_the_users_own_clock,
     behaviour_over_a_window_decides_and_is_rendered,
     who_is_held_back_enters_and_is_never_sent,
     a_user_keeps_its_variant_from_one_occurrence_to_the_next,
@@ -15,6 +17,77 @@ crate::on_both_stores!(
     an_answer_that_success_when_refuses_fails_at_once,
     a_body_that_breaks_its_schema_is_not_posted,
 );
+
+async fn a_throttle_is_kept_over_all_senders_and_all_of_it_is_used(running: Running) {
+    let began = std::time::Instant::now();
+    let times = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = times.clone();
+    let target = Target::scripted(move |_, _| {
+        noted.lock().expect("no test panics with it").push(began.elapsed());
+        Reply::status(204)
+    })
+    .await;
+    running.users((0..60).map(|i| (format!("u{i}"), String::new()))).await;
+    running
+        .activate(&format!(
+            r#"
+id: slow
+audience: everyone
+delivery: {{one_time: now}}
+webhook: {{url: "{}", data: {{id: "{{{{ user_id }}}}"}}}}
+limits: {{throttle: 20/s}}
+"#,
+            target.url("/slow")
+        ))
+        .await;
+    let stats = running.stats_until("slow", |stats| stats.finished == 60).await;
+    assert_eq!((stats.delivered, stats.attempts, stats.retries), (60, 60, 0));
+    let mut times = times.lock().expect("no test panics with it").clone();
+    times.sort();
+    // 20 in any second, and as many as a machine under load may let slip into the one after.
+    for (i, from) in times.iter().enumerate() {
+        let within =
+            times[i..].iter().take_while(|at| **at - *from < std::time::Duration::from_secs(1)).count();
+        assert!(within <= 26, "{within} within a second: {times:?}");
+    }
+    let took = times[59] - times[0];
+    assert!(took >= std::time::Duration::from_millis(2_700), "60 at 20 a second took {took:?}");
+    assert!(took < std::time::Duration::from_secs(8), "60 at 20 a second took {took:?}");
+}
+
+async fn quiet_hours_hold_or_drop_by_the_users_own_clock(running: Running) {
+    let target = Target::start().await;
+    // Whatever the time is: for one of these two it is between 06:00 and 18:00, for the other it is not.
+    let zones = ["Etc/GMT+6", "Etc/GMT-6"];
+    let users = zones.map(|zone| wire::UserUpdate {
+        id: zone.to_owned(),
+        time_zone: zone.to_owned(),
+        ..Default::default()
+    });
+    let request = wire::UpsertUsersRequest { users: users.to_vec(), ..Default::default() };
+    running.api.users.clone().upsert_users(request).await.expect("they are stored");
+    for (id, then) in [("held", "hold"), ("dropped", "drop")] {
+        running
+            .activate(&format!(
+                r#"
+id: {id}
+audience: everyone
+delivery: {{one_time: now}}
+webhook: {{url: "{}", data: {{id: "{{{{ user_id }}}}"}}}}
+limits: {{quiet_hours: {{from: "18:00", to: "06:00", then: {then}}}}}
+"#,
+                target.url(&format!("/{id}"))
+            ))
+            .await;
+    }
+    let stats = running.stats_until("dropped", |stats| stats.finished == 2).await;
+    let suppressed: Vec<_> = stats.suppressed.iter().map(|row| (row.reason(), row.count)).collect();
+    assert_eq!((stats.delivered, suppressed), (1, vec![(wire::SuppressionReason::QuietHoursDrop, 1)]));
+    let stats = running.stats_until("held", |stats| stats.delivered == 1).await;
+    assert_eq!((stats.pending, stats.planned), (1, 2), "the other waits");
+    let awake: BTreeSet<_> = target.received().into_iter().map(|r| r.body).collect();
+    assert_eq!(awake.len(), 1, "for both campaigns it is day for the same user: {awake:?}");
+}
 
 /// An event of some days ago.
 fn days_ago(user: &str, name: &str, value: f64, days: i64, now: i64) -> wire::Event {

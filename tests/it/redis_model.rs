@@ -175,6 +175,7 @@ impl Model {
             3 => (Settle::Retry { at, kept: vec![3] }, Some(Ended::Retrying)),
             4 => (Settle::Hold { at, due_at: Some(at).filter(|_| lease.send.attempts == 0) }, None),
             5 => (Settle::Refused(Refusal::NotInAudience), None),
+            6 => (Settle::Park { until: self.clock.now() + SignedDuration::from_millis(20) }, None),
             _ => (Settle::Back, None),
         };
         let attempted = matches!(ended, Some(Ended::Delivered | Ended::Failed(_) | Ended::Retrying));
@@ -196,7 +197,7 @@ impl Model {
                 self.never_entered((campaign, settlement.lease.send.user.0));
                 None
             }
-            Settle::Hold { .. } | Settle::Back => None,
+            Settle::Hold { .. } | Settle::Back | Settle::Park { .. } => None,
         };
         if settlement.attempted {
             self.count(campaign, Counter::Attempts(0), 1);
@@ -313,8 +314,10 @@ impl Model {
         );
         let ring: BTreeSet<Vec<u8>> = self.raw.zrange(format!("{P}ring"), 0, -1).unwrap();
         let held: BTreeSet<Vec<u8>> = self.raw.zrange(format!("{P}held"), 0, -1).unwrap();
-        assert!(ring.is_disjoint(&held));
-        assert_eq!(&ring | &held, full_lanes, "every lane with sends is in ring or held, and no other");
+        let park: BTreeSet<Vec<u8>> = self.raw.zrange(format!("{P}park"), 0, -1).unwrap();
+        assert!(ring.is_disjoint(&held) && ring.is_disjoint(&park) && held.is_disjoint(&park));
+        let all = &(&ring | &held) | &park;
+        assert_eq!(all, full_lanes, "every lane with sends is in one of ring, park and held, and no other");
         for campaign in 1..=CAMPAIGNS {
             let stored: BTreeMap<Counter, i64> =
                 self.store.stats(CampaignNo(campaign)).await.unwrap().into_iter().collect();

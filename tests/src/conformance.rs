@@ -30,6 +30,8 @@ macro_rules! conforms {
             a_claim_leases_pins_and_passes_over_what_is_held,
             only_a_live_lease_settles,
             a_send_is_counted_under_its_variant_too,
+            a_parked_lane_waits_for_its_instant_and_no_other_does,
+            tokens_are_shared_and_never_given_faster_than_they_come,
             what_is_held_or_given_back_comes_again,
             a_lease_that_ran_out_is_taken_back_until_its_send_is_given_up,
             sends_wait_in_the_wheel_until_their_time,

@@ -1,15 +1,18 @@
 //! The second half of the suite of the ports: the queue, and what is told of it.
 
+use std::time::Duration;
+
 use campanile_core::control_word::Flow;
 use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::due_send::{Class, Lease};
 use campanile_core::log_row::Ended;
-use campanile_core::number::{CampaignNo, Shard, UserNo};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, EndedFilter, NewEntry, NewEvent, SendsQuery, Settle, Settlement, Store, Work,
 };
 use campanile_core::reason::Suppression;
 use campanile_core::slug::Slug;
+use campanile_core::throttle::Throttle;
 use jiff::SignedDuration;
 
 use crate::sample::{
@@ -134,6 +137,69 @@ pub async fn a_send_is_counted_under_its_variant_too(store: &dyn Store, shard: S
     ];
     assert_eq!(counted, expected);
     assert!(stats.contains(&(Counter::Delivered(0), 2)), "and under its action: {stats:?}");
+}
+
+pub async fn a_parked_lane_waits_for_its_instant_and_no_other_does(store: &dyn Store, shard: Shard) {
+    run_campaign(store, shard).await;
+    add(store, shard, 1, users(1, 1..=3)).await;
+    let mut other = users(1, 4..=4);
+    other[0].due.lane.destination = DestinationNo(9);
+    add(store, shard, 2, other).await;
+    let claimed = store.claim(shard, 9).await.expect("the store answers");
+    assert_eq!((claimed.jobs.len(), claimed.next_at), (4, None));
+    let until = claimed.at + Duration::from_millis(700);
+    let parks = claimed.jobs.iter().map(|job| {
+        let is_other = job.lease.lane.destination == DestinationNo(9);
+        let settle = if is_other { Settle::Back } else { Settle::Park { until } };
+        settled(job.lease.clone(), settle)
+    });
+    let parks: Vec<Settlement> = parks.collect();
+    assert_eq!(store.settle(shard, &parks).await, Ok(vec![true; 4]));
+    let others = store.claim(shard, 9).await.expect("the store answers");
+    let users_of = |claimed: &campanile_core::ports::Claimed| -> Vec<u64> {
+        claimed.jobs.iter().map(|job| job.lease.send.user.0).collect()
+    };
+    assert_eq!(users_of(&others), [4], "what is in another lane goes on");
+    assert_eq!(others.next_at, Some(until), "and it is said when to come for the rest");
+    add(store, shard, 3, users(1, 5..=5)).await;
+    assert_eq!(
+        store.claim(shard, 9).await.expect("the store answers").jobs.len(),
+        0,
+        "it joins the lane that waits"
+    );
+    let came = until_some(async || {
+        let claimed = store.claim(shard, 9).await.expect("the store answers");
+        (!claimed.jobs.is_empty()).then_some(claimed)
+    });
+    let came = came.await;
+    assert!(came.at >= until, "{} before {until}", came.at);
+    assert_eq!(users_of(&came), [1, 2, 3, 5], "in the order they had");
+    assert!(came.jobs.iter().all(|job| job.lease.send.attempts == 0 && job.lease.send.redeliveries == 0));
+}
+
+pub async fn tokens_are_shared_and_never_given_faster_than_they_come(store: &dyn Store, _shard: Shard) {
+    let throttle = Throttle::parse("40/s").expect("a throttle");
+    let mut instants: Vec<i64> = Vec::new();
+    let mut asked = 0;
+    let enough = until_some(async || {
+        asked += 1;
+        let (one, two) = (store.take_tokens(NO, throttle, 7), store.take_tokens(NO, throttle, 7));
+        for taken in [one.await.expect("the store answers"), two.await.expect("the store answers")] {
+            for place in 0..taken.tokens {
+                instants.push(throttle.at(&taken, place).as_microsecond());
+            }
+        }
+        (instants.len() >= 30).then_some(())
+    });
+    enough.await;
+    assert!(instants.windows(2).all(|pair| pair[1] - pair[0] >= 25_000), "{instants:?}");
+    let other = store.take_tokens(CampaignNo(77), throttle, 1).await.expect("the store answers");
+    assert_eq!(other.tokens, 1, "another campaign has a bucket of its own");
+    assert!(asked > 1, "not all at once");
+}
+
+async fn until_some<T>(look: impl AsyncFnMut() -> Option<T>) -> T {
+    until(DEADLINE, look).await.expect("it comes")
 }
 
 pub async fn what_is_held_or_given_back_comes_again(store: &dyn Store, shard: Shard) {

@@ -18,8 +18,10 @@ use crate::fault::{Fault, Faults};
 use crate::limits;
 use crate::network::Policy;
 use crate::own_zone::{self, OwnOccurrence};
+use crate::quiet_hours::QuietHours;
 use crate::retry::RetrySchedule;
 use crate::secret::Secrets;
+use crate::throttle::Throttle;
 use crate::user::Profile;
 
 /// What a draft is checked against.
@@ -44,6 +46,9 @@ pub struct Campaign {
     pub retry: RetrySchedule,
     /// As the author wrote it.
     pub expiry: Option<Duration>,
+    pub throttle: Option<Throttle>,
+    /// Its own; the deployment's are another matter.
+    pub quiet_hours: Option<QuietHours>,
     /// Thousandths of the audience that enter and are never sent.
     holdback: u16,
     holdback_salt: String,
@@ -63,6 +68,10 @@ impl Campaign {
             _ => RetrySchedule::short(),
         };
         let retry = RetrySchedule::of(&draft.limits.retry, default, &mut faults);
+        let throttle = throttle(&draft.limits.throttle, &mut faults);
+        let quiet_hours = draft.limits.quiet_hours.as_ref();
+        let quiet_hours =
+            quiet_hours.and_then(|hours| QuietHours::read(hours, "limits.quiet_hours", &mut faults));
         let actions = campaign_actions::compile(&draft, rules, &mut faults);
         match (audience, when, actions) {
             (Some(audience), Some(when), Some(actions)) if faults.is_empty() => {
@@ -77,6 +86,8 @@ impl Campaign {
                     actions,
                     retry,
                     expiry,
+                    throttle,
+                    quiet_hours,
                     holdback,
                     holdback_salt,
                 })
@@ -177,6 +188,13 @@ impl Campaign {
         }
         all
     }
+}
+
+fn throttle(written: &str, faults: &mut Faults) -> Option<Throttle> {
+    if written.is_empty() {
+        return None;
+    }
+    Throttle::parse(written).map_err(|text| faults.add("limits.throttle", text)).ok()
 }
 
 /// Everybody is never the default where a whole audience is addressed.

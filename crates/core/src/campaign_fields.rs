@@ -109,8 +109,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
         Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
         Some(Kind::OneTime(_) | Kind::Recurring(_) | Kind::Manual) | None => {}
     }
-    later(!draft.limits.throttle.is_empty(), "limits.throttle", "throttles are");
-    later(draft.limits.quiet_hours.is_some(), "limits.quiet_hours", "quiet hours are");
     later(draft.limits.auto_pause == Some(true), "limits.auto_pause", "pausing by itself is");
 }
 

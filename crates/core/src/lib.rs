@@ -106,5 +106,7 @@ pub mod campaign_record;
 pub mod draft;
 pub mod manual_clock;
 pub mod ports;
+pub mod quiet_hours;
 pub mod retry;
+pub mod throttle;
 pub mod triggered;

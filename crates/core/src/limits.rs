@@ -137,6 +137,9 @@ pub const EXPIRY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A send whose due instant is past for longer than this when it is planned is suppressed as `late`.
 pub const LATE_AFTER: Duration = Duration::from_secs(3600);
 
+/// Sends a second that a campaign's throttle may allow.
+pub const THROTTLE_PER_SEC_MAX: u64 = 1_000_000;
+
 /// Sends of one claim. The fence's index byte counts them.
 pub const CLAIM_MAX: usize = 128;
 /// Sends settled in one call.

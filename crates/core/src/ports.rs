@@ -19,6 +19,7 @@ use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::slug::Slug;
+use crate::throttle::{Taken, Throttle};
 use crate::user::Profile;
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -49,7 +50,9 @@ pub trait Clock: Send + Sync {
 }
 
 /// Everything together; one object per process.
-pub trait Store: Campaigns + Users + Events + Occurrences + Queue + Ledger + Secrets + Send + Sync {
+pub trait Store:
+    Campaigns + Users + Events + Occurrences + Queue + Limits + Ledger + Secrets + Send + Sync
+{
     fn layout(&self) -> &Layout;
 
     /// Waits until the number of wake-ups for `work` is no longer `seen`, and answers the number: no wake-up is lost
@@ -339,6 +342,8 @@ pub struct Claimed {
     pub jobs: Vec<Job>,
     /// Whether lanes were left with work that could be claimed now.
     pub more: bool,
+    /// When the first parked lane is let go.
+    pub next_at: Option<Timestamp>,
 }
 
 /// A leased due-send with what is needed to decide and render it.
@@ -390,6 +395,18 @@ pub enum Settle {
     },
     /// To the front of its lane, as it was claimed: the sender is stopping.
     Back,
+    /// The same, and nothing of the lane is claimed until `until`: what stops this send stops them all.
+    Park {
+        until: Timestamp,
+    },
+}
+
+// ---- limits ----------------------------------------------------------------------------------------------------------
+
+pub trait Limits {
+    /// Takes at most `want` tokens of a campaign's bucket, which all senders share; each may be used at its instant. A call repeated
+    /// after a time-out wastes tokens: slower, never faster.
+    fn take_tokens(&self, campaign: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken>;
 }
 
 // ---- the ledger ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 //! | `cp:layout` | hash | format, shards, birth, hash key: fixed at the first start |
 //! | `cp:names`, `{cp:names}:seq`, `{cp:names}:ids` | hash, hash, zset | `c:id` and `d:destination` -> number; last numbers; ids in order |
 //! | `{cp:c:<no>}`, `{cp:c:<no>}:r:<rev>` | hash, string | `v`, `doc`: version and JSON of a campaign's record; JSON of a revision |
+//! | `{cp:t:c<no>}` | string | until when tokens of a campaign's throttle were given away, us |
 //! | `cp:changes`, `{cp:changes}:seq`, `{cp:changes}:open` | zset, int, zset | campaign number by its last change; last change; changes begun |
 //! | `cp:secrets` | hash | `=name` -> JSON of a secret; `version` |
 //! | `P id:<bucket>`, `P un` | hash, int | user id -> number (5 bytes); last number |
@@ -15,7 +16,7 @@
 //! | `P ctl`, `P ctlno` | hash, int | campaign -> control word; grows with every change of one |
 //! | `P w:<width>:<start>`, `P wheel`, `P soon` | list, zset, zset | due entries by bucket; buckets by opening instant; due entries by instant |
 //! | `P q:<lane>` | list | the lane's sends, core bytes |
-//! | `P ring`, `P held`, `P vt` | zset, zset, number | lanes by virtual time; lanes of held campaigns; virtual time |
+//! | `P ring`, `P park`, `P held`, `P vt` | zset, zset, zset, number | lanes by virtual time; by the instant they wait for; of held campaigns; virtual time |
 //! | `P lease`, `P fence` | zset, int | leases by expiry; last fence |
 //! | `P ev`, `P evhead` | list, int | accepted at (6), user number (5), event; events taken from it so far |
 //! | `P seen:<day>:<bucket>` | set | hashes of event ids |
@@ -56,6 +57,11 @@ const TAGS_OF_16: [&str; 16] = [
 
 pub(crate) fn campaign(no: CampaignNo) -> String {
     format!("{{cp:c:{}}}", no.0)
+}
+
+/// What was given of the campaign's bucket of tokens.
+pub(crate) fn throttle(no: CampaignNo) -> String {
+    format!("{{cp:t:c{}}}", no.0)
 }
 
 pub(crate) fn revision(no: CampaignNo, revision: u32) -> String {

@@ -19,6 +19,7 @@ mod wake;
 
 mod campaigns;
 mod events;
+mod limits;
 mod occurrences;
 mod queue;
 mod secrets;

@@ -56,6 +56,7 @@ impl RedisStore {
             Arguments::new().number(want.min(limits::CLAIM_MAX)).number(QUANTUM).number(REPLY_BYTES_MAX);
         let (at, mut reply) = self.run_at(shard, &self.scripts.claim, arguments).await?;
         let more = reply.int()? == 1;
+        let next_at = u64::try_from(reply.int()?).ok().map(instant);
         let mut leased = Vec::new();
         while !reply.is_empty() {
             leased.push(read_leased(&mut reply)?);
@@ -67,7 +68,7 @@ impl RedisStore {
             let profile = self.profile(shard, &lease, profile).await?;
             jobs.push(Job { lease, control, profile, data, kept });
         }
-        Ok(Claimed { at, jobs, more })
+        Ok(Claimed { at, jobs, more, next_at })
     }
 
     /// Asks for what did not fit into the claim's reply.

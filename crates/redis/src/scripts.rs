@@ -55,6 +55,7 @@ scripts! {
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
     add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS] reclaim [PLACE]
     set_control [PLACE] control []
+    take_tokens []
     log [] stats [] refusals []
     put_aside []
 }

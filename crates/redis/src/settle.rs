@@ -112,6 +112,7 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
             ("H", [Some(next), due_at.as_ref()].into_iter().flatten().flat_map(at).collect())
         }
         Settle::Back => ("B", Vec::new()),
+        Settle::Park { until } => ("L", at(until)),
     };
     arguments
         .bytes(settlement.lease.encode())

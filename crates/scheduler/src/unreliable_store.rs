@@ -13,6 +13,7 @@ use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::secret::Secret;
+use campanile_core::throttle::{Taken, Throttle};
 use campanile_sqlite::store::SqliteStore;
 use jiff::Timestamp;
 
@@ -156,6 +157,9 @@ verbs! { Queue:
     plain add(shard: Shard, add: &'a Add) -> Added;
     plain claim(shard: Shard, want: usize) -> Claimed;
     plain settle(shard: Shard, settlements: &'a [Settlement]) -> Vec<bool>;
+}
+verbs! { Limits:
+    plain take_tokens(campaign: CampaignNo, throttle: Throttle, want: usize) -> Taken;
 }
 verbs! { Ledger:
     shaky stats(campaign: CampaignNo) -> Vec<(Counter, i64)>;

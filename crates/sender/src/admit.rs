@@ -21,6 +21,7 @@ use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
 use campanile_core::number::instant;
 use campanile_core::own_zone::Own;
+use campanile_core::quiet_hours::QuietHours;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
 use campanile_core::user::Profile;
@@ -82,6 +83,7 @@ pub const GATES: &[Gate] = &[
     Gate { name: "audience", stops: audience, saw: saw_audience },
     Gate { name: "holdback", stops: holdback, saw: saw_holdback },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
+    Gate { name: "quiet hours", stops: quiet_hours, saw: saw_quiet_hours },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
     Gate { name: "secrets", stops: secrets, saw: saw_secrets },
 ];
@@ -268,6 +270,25 @@ fn saw_expiry(given: &Given<'_>) -> String {
     format!("it is good until {}", given.campaign.expires_at(given.send.due_at, profile))
 }
 
+/// Of the user's day, wherever the send was due.
+fn quiet_hours(given: &Given<'_>) -> Option<Decision> {
+    let hours = given.quiet_hours()?;
+    let end = hours.end(given.now, &given.facts()?.zone())?;
+    let text = format!("it is {} to {} for the user", hours.from, hours.to);
+    Some(match hours.drop {
+        true => Decision::Suppress(Suppression::QuietHoursDrop, text),
+        false => Decision::Hold(end, text),
+    })
+}
+
+fn saw_quiet_hours(given: &Given<'_>) -> String {
+    match given.quiet_hours() {
+        Some(hours) => format!("it is not {} to {} for the user", hours.from, hours.to),
+        None if given.send.skip.quiet_hours => "skipped, as asked".to_owned(),
+        None => String::new(),
+    }
+}
+
 fn entry(given: &Given<'_>) -> Option<Decision> {
     let text = given.entry.err()?;
     Some(given.wait(text.to_owned()))
@@ -314,6 +335,12 @@ impl<'a> Given<'a> {
 
     fn wait(&self, text: String) -> Decision {
         Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
+    }
+
+    /// Those that concern the send.
+    fn quiet_hours(&self) -> Option<&'a QuietHours> {
+        let skips = self.class == Class::Resent || self.send.skip.quiet_hours;
+        self.campaign.quiet_hours.as_ref().filter(|_| !skips)
     }
 
     /// None: the user is gone.

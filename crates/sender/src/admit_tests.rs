@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
-use campanile_core::draft::{Delivery, Kind, OneTime, Trigger, TriggerOn, Triggered};
+use campanile_core::draft::{Delivery, Kind, OneTime, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
 use campanile_core::kept::Kept;
@@ -231,6 +231,35 @@ fn a_user_who_is_held_back_is_never_sent_but_by_a_resend() {
     check_sent(|w| {
         held(w);
         w.class = Class::Resent;
+    });
+}
+
+#[test]
+fn in_quiet_hours_of_the_users_zone_a_send_is_held_or_dropped() {
+    // It is 08:00 in UTC and 09:00 in Berlin.
+    let quiet = |w: &mut World, from: &str, to: &str, drop: bool| {
+        let hours = QuietHours { from: from.to_owned(), to: to.to_owned(), drop };
+        w.record.draft.limits.quiet_hours = Some(hours);
+        if let Some(profile) = &mut w.profile {
+            profile.time_zone = Some("Europe/Berlin".to_owned());
+        }
+    };
+    let held = decide(|w| quiet(w, "21:00", "09:30", false)).0;
+    let expected = (at("2026-11-24T08:30:00Z"), "it is 21:00:00 to 09:30:00 for the user".to_owned());
+    assert_eq!(held, Decision::Hold(expected.0, expected.1));
+    check_suppressed(Suppression::QuietHoursDrop, "09:30", |w| quiet(w, "21:00", "09:30", true));
+    check_sent(|w| quiet(w, "21:00", "09:00", true));
+    check_sent(|w| {
+        quiet(w, "21:00", "09:30", true);
+        w.send.skip = Skip { quiet_hours: true, ..Skip::default() };
+    });
+    check_sent(|w| {
+        quiet(w, "21:00", "09:30", true);
+        w.class = Class::Resent;
+    });
+    check_suppressed(Suppression::Expired, "good until", |w| {
+        quiet(w, "21:00", "23:59", false);
+        w.now = w.now + Duration::from_secs(30 * 24 * 3_600);
     });
 }
 

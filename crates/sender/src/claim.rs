@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::{Decision, UNREADABLE_WAIT, admit_blind};
 use crate::campaigns::{Campaigns, Live};
 use crate::case::Case;
-use crate::send::{Means, send};
+use crate::send::{Means, post, send};
 use crate::settle::{Settler, Settling};
 use crate::settlement;
+use crate::throttle::{Turn, Waiting, reserve, throttle_of, wait_for};
 
 /// With less of a lease left, a send is put back rather than begun.
 const LEASE_LEFT_MIN: Duration = Duration::from_secs(2);
@@ -38,6 +39,8 @@ pub(crate) struct Pass {
     pub(crate) claimed: usize,
     /// There is more to claim in this shard.
     pub(crate) more: bool,
+    /// When a lane that waits is let go.
+    pub(crate) next_at: Option<Timestamp>,
 }
 
 type Known = HashMap<(CampaignNo, u32), Result<Arc<Live>, String>>;
@@ -53,7 +56,7 @@ pub(crate) async fn pass(
     // From before the claim was asked for: the store's lease ends no earlier.
     let asked_at = Instant::now();
     let claimed = parts.store.claim(shard, slots.num_permits()).await?;
-    let did = Pass { claimed: claimed.jobs.len(), more: claimed.more };
+    let did = Pass { claimed: claimed.jobs.len(), more: claimed.more, next_at: claimed.next_at };
     let known = match know(parts, campaigns, &claimed.jobs).await {
         Ok(known) => known,
         Err(error) => {
@@ -65,9 +68,15 @@ pub(crate) async fn pass(
         put_back(parts, shard, claimed.jobs, asked_at).await;
         return Ok(did);
     }
+    let mut throttled = Vec::new();
     for job in claimed.jobs {
         let lease_ends = lease_ends(&job, asked_at);
         match known.get(&(job.lease.lane.campaign, job.lease.send.revision)) {
+            Some(Ok(live)) if throttle_of(live, job.lease.lane.class).is_some() => {
+                let (live, slot) = (live.clone(), slots.split(1));
+                let case = Case::open(job, parts.store.layout(), shard);
+                throttled.push(Waiting { case, live, lease_ends, slot });
+            }
             Some(Ok(live)) => {
                 let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
                 running.spawn(async move {
@@ -85,7 +94,27 @@ pub(crate) async fn pass(
             }
         }
     }
+    if !throttled.is_empty() {
+        for turn in reserve(parts, shard, throttled).await {
+            let parts = parts.clone();
+            running.spawn(async move { in_turn(&parts, shard, turn).await });
+        }
+    }
     Ok(did)
+}
+
+/// Posts when its token's instant has come.
+async fn in_turn(parts: &Parts, shard: Shard, turn: Turn) {
+    tokio::time::sleep(wait_for(&turn, parts.clock.now())).await;
+    let Turn { waiting: Waiting { case, live, lease_ends, slot }, ready, .. } = turn;
+    let left = lease_ends.saturating_duration_since(Instant::now());
+    let settlement = if left < LEASE_LEFT_MIN {
+        settlement::put_back(case.lease.clone())
+    } else {
+        let within = parts.exchange_timeout.min(left);
+        post(&parts.means, parts.clock.as_ref(), &case, &live, ready, within).await
+    };
+    parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
 }
 
 /// Sends, unless the lease has become too short for it.

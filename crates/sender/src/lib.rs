@@ -6,6 +6,7 @@
 pub mod run;
 
 mod claim;
+mod throttle;
 
 pub mod campaigns;
 pub mod case;

@@ -10,6 +10,7 @@ use campanile_core::limits;
 use campanile_core::network::Policy;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Clock, Store, StoreError, Work};
+use jiff::Timestamp;
 use rustls::RootCertStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -63,6 +64,15 @@ impl Default for SenderConfig {
             roots: None,
         }
     }
+}
+
+/// What a turn over the shards found.
+enum Found {
+    Work,
+    /// Not before then, as far as is known.
+    Nothing {
+        next_at: Option<Timestamp>,
+    },
 }
 
 struct Sender {
@@ -136,7 +146,17 @@ impl Sender {
                 Ok(None) => return,
                 Ok(Some(found)) => {
                     away.is_back();
-                    if found { Duration::ZERO } else { SLEEP_MAX }
+                    match found {
+                        Found::Work => Duration::ZERO,
+                        Found::Nothing { next_at: None } => SLEEP_MAX,
+                        Found::Nothing { next_at: Some(at) } => {
+                            let wait = at.duration_since(self.parts.clock.now());
+                            // To the next millisecond, as fine as the store's clock is.
+                            let wait =
+                                Duration::try_from(wait).unwrap_or_default() + Duration::from_millis(1);
+                            wait.min(SLEEP_MAX)
+                        }
+                    }
                 }
                 Err(error) => {
                     let wait = away.is_away(&error, (self.parts.means.jitter)());
@@ -155,10 +175,11 @@ impl Sender {
         }
     }
 
-    /// Asks the shards in turn until one has something; answers whether one had. None: it is time to stop.
-    async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Option<bool>, StoreError> {
+    /// Asks the shards in turn until one has something. None: it is time to stop.
+    async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Option<Found>, StoreError> {
         self.look_around().await?;
         measure::in_flight(self.slots_max - self.slots.available_permits().min(self.slots_max));
+        let mut first_at: Option<Timestamp> = None;
         for _ in 0..self.shards.len() {
             let slots = tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),
@@ -168,16 +189,17 @@ impl Sender {
             let place = self.next % self.shards.len();
             self.next = place + 1;
             let Some(&shard) = self.shards.get(place) else { continue };
-            let Pass { claimed, more } =
+            let Pass { claimed, more, next_at } =
                 pass(&self.parts, &mut self.campaigns, shard, slots, &mut self.running).await?;
             if claimed > 0 {
                 tracing::debug!(shard = shard.0, claimed, more, "pass");
             }
             if claimed > 0 || more {
-                return Ok(Some(true));
+                return Ok(Some(Found::Work));
             }
+            first_at = first_at.into_iter().chain(next_at).min();
         }
-        Ok(Some(false))
+        Ok(Some(Found::Nothing { next_at: first_at }))
     }
 
     /// What is done every now and then.

@@ -321,6 +321,37 @@ async fn a_secret_put_a_moment_ago_is_found_at_once() {
 }
 
 #[tokio::test]
+async fn a_throttled_claim_takes_tokens_once_and_parks_the_lane_of_what_got_none() {
+    let target = Target::start(204).await;
+    let mut throttled = draft(&target.url);
+    throttled.limits.throttle = "1000/s".to_owned();
+    let record = record(throttled);
+    let store = ScriptedStore::new(record.clone());
+    for user in 1..=8 {
+        let mut job = job(user, &record);
+        if user > 6 {
+            // Not of the audience any more: it takes no token.
+            job.profile = Some(campanile_core::user::Profile::new(format!("u{user}"), now()));
+        }
+        store.push(Shard(0), job);
+    }
+    let running = start(store, config());
+    let settlements = running.store.settled(8).await;
+    let store = running.stop().await;
+    assert_eq!(store.state().token_calls, [6], "one call for all that would be posted");
+    let of = |wanted: fn(&Settle) -> bool| settlements.iter().filter(|(_, s)| wanted(&s.settle)).count();
+    assert_eq!(of(|settle| matches!(settle, Settle::Delivered)), 3);
+    assert_eq!(of(|settle| matches!(settle, Settle::Suppressed(Suppression::AudienceLeft))), 2);
+    let until = now() + Duration::from_millis(1 + 2);
+    assert_eq!(of(|settle| matches!(settle, Settle::Park { .. })), 3);
+    assert!(settlements.iter().all(|(_, s)| match s.settle {
+        Settle::Park { until: at } => at == until,
+        _ => true,
+    }));
+    assert_eq!(target.received.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_for_a_while_loses_nothing() {
     let target = Target::start(204).await;
     let record = record(draft(&target.url));

@@ -13,6 +13,7 @@ use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::secret::Secret;
+use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     /// Settled, but the answer is lost.
     pub(crate) answers_lost: usize,
     pub(crate) loads: usize,
+    /// What was asked for of a bucket, call by call.
+    pub(crate) token_calls: Vec<usize>,
     /// The order to stop comes while a claim is under way.
     pub(crate) stops_at_claim: Option<CancellationToken>,
 }
@@ -125,7 +128,7 @@ impl ScriptedStore {
             jobs.push(job);
         }
         let more = state.lanes.get(&shard).is_some_and(|lane| !lane.is_empty());
-        Ok(Claimed { at: sample::now(), jobs, more })
+        Ok(Claimed { at: sample::now(), jobs, more, next_at: None })
     }
 }
 
@@ -291,6 +294,15 @@ impl Ledger for ScriptedStore {
 
     fn refusals(&self, _: CampaignNo, _: usize) -> Answer<'_, Vec<RefusedRow>> {
         never()
+    }
+}
+
+impl Limits for ScriptedStore {
+    /// Gives half of what is asked for.
+    fn take_tokens(&self, _: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
+        self.state().token_calls.push(want);
+        let now = sample::now();
+        answer(Taken { tokens: want as u64 / 2, first_at: now, next_at: now + throttle.time_for(1) })
     }
 }
 

@@ -31,6 +31,13 @@ pub struct Means {
     pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
+/// A send that passed every gate, with its request.
+pub struct Ready {
+    request: Request,
+    outgoing: Outgoing,
+    planned_at: Timestamp,
+}
+
 /// Decides, and posts within `within` if the decision is to send.
 pub async fn send(
     means: &Means,
@@ -39,20 +46,25 @@ pub async fn send(
     live: &Live,
     within: Duration,
 ) -> Settlement {
-    let settlement = attempt(means, clock, case, live, within).await;
-    let action = live.compiled.campaign.actions.get(usize::from(case.lease.send.action));
-    let version = action.zip(case.profile.as_ref()).and_then(|(action, user)| action.version_of(&user.id));
-    Settlement { variant: version.and_then(|version| Slug::new(&version.name)), ..settlement }
+    match plan(means, case, live, clock.now()) {
+        Ok(ready) => post(means, clock, case, live, ready, within).await,
+        Err(settlement) => *settlement,
+    }
 }
 
-async fn attempt(means: &Means, clock: &dyn Clock, case: &Case, live: &Live, within: Duration) -> Settlement {
+/// Posts what was planned, and says what becomes of the send.
+pub async fn post(
+    means: &Means,
+    clock: &dyn Clock,
+    case: &Case,
+    live: &Live,
+    ready: Ready,
+    within: Duration,
+) -> Settlement {
+    let Ready { request, outgoing, planned_at } = ready;
     let began_at = clock.now();
-    let (request, outgoing) = match plan(means, case, live, began_at) {
-        Ok(post) => post,
-        Err(settlement) => return *settlement,
-    };
     let outcome = means.wire.exchange(outgoing, within).await;
-    let given = given(means, case, live, began_at);
+    let given = given(means, case, live, planned_at);
     let webhook = given.version().map(|version| &version.webhook);
     let mut outcome = match webhook {
         Some(webhook) => by_content(outcome, webhook),
@@ -72,30 +84,33 @@ async fn attempt(means: &Means, clock: &dyn Clock, case: &Case, live: &Live, wit
         took_ms = ended_at.duration_since(began_at).as_millis() as i64,
         "attempt"
     );
-    settlement::attempted(case, attempt, verdict, || Some(webhook?.keep(&request, &given.context()?)))
+    let keep = || Some(webhook?.keep(&request, &given.context()?));
+    of_variant(settlement::attempted(case, attempt, verdict, keep), &given)
 }
 
 /// The request to be posted, or what becomes of the send without one.
-fn plan(
-    means: &Means,
-    case: &Case,
-    live: &Live,
-    now: Timestamp,
-) -> Result<(Request, Outgoing), Box<Settlement>> {
-    let suppressed = |reason, text| Box::new(settlement::suppressed(case, reason, text, now));
-    match admit(&given(means, case, live, now)) {
+pub fn plan(means: &Means, case: &Case, live: &Live, now: Timestamp) -> Result<Ready, Box<Settlement>> {
+    let given = given(means, case, live, now);
+    let suppressed =
+        |reason, text| Box::new(of_variant(settlement::suppressed(case, reason, text, now), &given));
+    match admit(&given) {
         Decision::Send(request) => match attempt_request(means, case, live, &request, now) {
-            Ok(outgoing) => Ok((request, outgoing)),
+            Ok(outgoing) => Ok(Ready { request, outgoing, planned_at: now }),
             Err(Unsendable { reason, detail }) => Err(suppressed(reason, detail)),
         },
         Decision::Suppress(reason, text) => Err(suppressed(reason, text)),
         Decision::Later(due_at) => Err(Box::new(settlement::moved(case.lease.clone(), due_at))),
         Decision::Refuse(reason, _) => Err(Box::new(settlement::refused(case.lease.clone(), reason))),
         Decision::Hold(until, text) => {
-            tracing::error!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
+            tracing::info!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
             Err(Box::new(settlement::held(case.lease.clone(), until)))
         }
     }
+}
+
+/// Counted under the variant of its action, if that has some.
+fn of_variant(settlement: Settlement, given: &Given<'_>) -> Settlement {
+    Settlement { variant: given.version().and_then(|version| Slug::new(&version.name)), ..settlement }
 }
 
 fn attempt_request(

@@ -44,6 +44,12 @@ pub fn refused(lease: Lease, reason: Refusal) -> Settlement {
     Settlement { lease, settle: Settle::Refused(reason), attempted: false, variant: None, row: None }
 }
 
+/// Its lane waits: what stops it stops all that is in the lane.
+pub fn parked(lease: Lease, until: Timestamp) -> Settlement {
+    let settle = Settle::Park { until };
+    Settlement { lease, settle, attempted: false, variant: None, row: None }
+}
+
 /// As it was claimed, to whoever claims next.
 pub fn put_back(lease: Lease) -> Settlement {
     Settlement { lease, settle: Settle::Back, attempted: false, variant: None, row: None }

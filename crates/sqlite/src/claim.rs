@@ -3,7 +3,7 @@
 use campanile_core::control_word::ControlWord;
 use campanile_core::due_send::{DueSend, Lane, Lease};
 use campanile_core::limits;
-use campanile_core::number::millis;
+use campanile_core::number::{instant, millis};
 use campanile_core::ports::{Claimed, Job, Settle, Settlement};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
@@ -21,11 +21,16 @@ pub(crate) struct Leased {
     at: Timestamp,
     leases: Vec<(Lease, ControlWord)>,
     more: bool,
+    next_at: Option<Timestamp>,
 }
 
 impl Room<'_> {
     pub(crate) fn lease(&mut self, want: usize) -> Done<Leased> {
         let want = want.min(limits::CLAIM_MAX);
+        let now = millis(self.now) as i64;
+        if self.memory.ring.next_unpark().is_some_and(|at| at <= now) {
+            self.memory.ring().unpark(now);
+        }
         let mut leases = Vec::with_capacity(want);
         let first_fence = self.meta("fence")? + 1;
         let mut fences = first_fence..;
@@ -48,7 +53,8 @@ impl Room<'_> {
         if fences.start > first_fence {
             self.raise_meta("fence", fences.start - first_fence)?;
         }
-        Ok(Leased { at: self.now, leases, more: self.memory.ring.has_more() })
+        let next_at = self.memory.ring.next_unpark().map(|ms| instant(ms.unsigned_abs()));
+        Ok(Leased { at: self.now, leases, more: self.memory.ring.has_more(), next_at })
     }
 
     /// The second answer, where there is no claim, comes after the sends were put back as they were: nobody would know of the leases.
@@ -120,7 +126,8 @@ impl Room<'_> {
 impl View<'_> {
     pub(crate) fn jobs(&self, leased: Leased) -> Done<Claimed> {
         let jobs = leased.leases.into_iter().map(|(lease, control)| self.job(lease, control));
-        Ok(Claimed { at: leased.at, jobs: jobs.collect::<Done<_>>()?, more: leased.more })
+        let jobs = jobs.collect::<Done<_>>()?;
+        Ok(Claimed { at: leased.at, jobs, more: leased.more, next_at: leased.next_at })
     }
 
     fn job(&self, lease: Lease, control: ControlWord) -> Done<Job> {

@@ -22,6 +22,7 @@ mod entries;
 mod queue;
 mod ring;
 mod settle;
+mod throttles;
 
 mod ledger;
 

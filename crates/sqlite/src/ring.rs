@@ -18,6 +18,8 @@ pub(crate) struct Ring {
     /// Those that may be served, the least served first.
     order: BTreeSet<(u64, Lane)>,
     words: HashMap<CampaignNo, ControlWord>,
+    /// Lanes that wait for an instant (ms), and are not in `order` meanwhile. Forgotten when in doubt: they are then parked again.
+    parked: BTreeSet<(i64, Lane)>,
     /// Where the lane served last stood: new ones begin here, owed nothing and owing nothing.
     virtual_time: u64,
 }
@@ -28,6 +30,8 @@ struct Place {
     len: usize,
     /// What it has been given so far, by weight.
     given: u64,
+    /// Until when nothing of it is served, in ms.
+    parked_until: Option<i64>,
 }
 
 impl Ring {
@@ -59,7 +63,7 @@ impl Ring {
             place.len += n;
             return false;
         }
-        self.lanes.insert(lane, Place { len: n, given: self.virtual_time });
+        self.lanes.insert(lane, Place { len: n, given: self.virtual_time, parked_until: None });
         let is_served = self.is_served(lane.campaign);
         if is_served {
             self.order.insert((self.virtual_time, lane));
@@ -75,7 +79,9 @@ impl Ring {
         place.len = place.len.saturating_sub(n);
         place.given = place.given.saturating_add(SEND.saturating_mul(n as u64) / u64::from(weight.max(1)));
         if place.len == 0 {
+            let place = *place;
             self.lanes.remove(lane);
+            self.unmark(lane, &place);
         } else if was_in_turn {
             self.order.insert((place.given, *lane));
         }
@@ -85,7 +91,45 @@ impl Ring {
     pub(crate) fn forget(&mut self, lane: &Lane) {
         if let Some(place) = self.lanes.remove(lane) {
             self.order.remove(&(place.given, *lane));
+            self.unmark(lane, &place);
         }
+    }
+
+    fn unmark(&mut self, lane: &Lane, place: &Place) {
+        if let Some(until) = place.parked_until {
+            self.parked.remove(&(until, *lane));
+        }
+    }
+
+    /// Nothing of the lane is served until then.
+    pub(crate) fn park(&mut self, lane: &Lane, until: i64) {
+        let Some(place) = self.lanes.get_mut(lane) else { return };
+        self.order.remove(&(place.given, *lane));
+        let before = place.parked_until.replace(until);
+        if let Some(before) = before {
+            self.parked.remove(&(before, *lane));
+        }
+        self.parked.insert((until, *lane));
+    }
+
+    /// Lets go what has waited long enough.
+    pub(crate) fn unpark(&mut self, now: i64) {
+        while let Some(&(until, lane)) = self.parked.first().filter(|(until, _)| *until <= now) {
+            self.parked.remove(&(until, lane));
+            let is_served = self.is_served(lane.campaign);
+            let Some(place) = self.lanes.get_mut(&lane) else { continue };
+            place.parked_until = None;
+            if is_served {
+                // What it was not given while it waited is not made good.
+                place.given = place.given.max(self.virtual_time);
+                self.order.insert((place.given, lane));
+            }
+        }
+    }
+
+    /// When the first parked lane is let go, in ms.
+    pub(crate) fn next_unpark(&self) -> Option<i64> {
+        self.parked.first().map(|(until, _)| *until)
     }
 
     /// Lets the campaign's lanes go, or holds them. Answers whether any was let go.
@@ -98,6 +142,9 @@ impl Ring {
             // Lanes are ordered by campaign first.
             let own = self.lanes.iter_mut().skip_while(|(lane, _)| lane.campaign < campaign);
             for (lane, place) in own.take_while(|(lane, _)| lane.campaign == campaign) {
+                if is_served && place.parked_until.is_some() {
+                    continue;
+                }
                 if is_served {
                     // What it was not given while it was held is not made good.
                     place.given = place.given.max(self.virtual_time);
@@ -197,6 +244,38 @@ mod tests {
             first[next.campaign.0 as usize - 1] += 1;
         }
         assert!(first[0] >= 10 && first[1] >= 5, "{first:?}");
+    }
+
+    #[test]
+    fn a_parked_lane_is_not_in_turn_until_its_instant_whatever_happens_meanwhile() {
+        let mut ring = Ring::default();
+        ring.set_word(CampaignNo(1), word(Flow::Running, 1));
+        ring.add(lane(1, 1), 2);
+        ring.add(lane(1, 2), 2);
+        ring.park(&lane(1, 1), 1_000);
+        ring.add(lane(1, 1), 1);
+        check(&ring, &[lane(1, 2)]);
+        assert_eq!(ring.next_unpark(), Some(1_000));
+        ring.set_word(CampaignNo(1), word(Flow::Held, 1));
+        ring.set_word(CampaignNo(1), word(Flow::Running, 1));
+        check(&ring, &[lane(1, 2)]);
+        ring.unpark(999);
+        check(&ring, &[lane(1, 2)]);
+        ring.park(&lane(1, 1), 2_000);
+        ring.unpark(1_999);
+        check(&ring, &[lane(1, 2)]);
+        ring.unpark(2_000);
+        check(&ring, &[lane(1, 1), lane(1, 2)]);
+        assert_eq!((ring.len(&lane(1, 1)), ring.next_unpark()), (3, None));
+        ring.park(&lane(1, 1), 3_000);
+        ring.set_word(CampaignNo(1), word(Flow::Held, 1));
+        ring.unpark(3_000);
+        check(&ring, &[]);
+        ring.set_word(CampaignNo(1), word(Flow::Running, 1));
+        check(&ring, &[lane(1, 1), lane(1, 2)]);
+        ring.park(&lane(1, 2), 9_000);
+        ring.forget(&lane(1, 2));
+        assert_eq!(ring.next_unpark(), None);
     }
 
     #[test]

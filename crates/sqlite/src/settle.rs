@@ -32,6 +32,11 @@ impl Room<'_> {
         for (lane, core) in backs.into_iter().rev() {
             self.queue(lane, &core, false)?;
         }
+        for (settlement, _) in settlements.iter().zip(&answers).filter(|(_, is_live)| **is_live) {
+            if let Settle::Park { until } = settlement.settle {
+                self.memory.ring().park(&settlement.lease.lane, millis(until) as i64);
+            }
+        }
         self.count(summed(counts))?;
         self.trim_log(answers.len())?;
         Ok(answers)
@@ -59,7 +64,11 @@ impl Room<'_> {
             Settle::Suppressed(reason) => {
                 Some((Counter::Suppressed(action, *reason), VariantCounter::Suppressed))
             }
-            Settle::Refused(_) | Settle::Retry { .. } | Settle::Hold { .. } | Settle::Back => None,
+            Settle::Refused(_)
+            | Settle::Retry { .. }
+            | Settle::Hold { .. }
+            | Settle::Back
+            | Settle::Park { .. } => None,
         };
         if let Some((counter, what)) = ended {
             count(Counter::Pending(action), -1);
@@ -91,7 +100,7 @@ impl Room<'_> {
                 send.due_at = due_at.unwrap_or(send.due_at);
                 self.place(&DueEntry { at: *at, lane, send: unpinned(send) })?;
             }
-            Settle::Back => backs.push((lane, unpinned(send).encode().to_vec())),
+            Settle::Back | Settle::Park { .. } => backs.push((lane, unpinned(send).encode().to_vec())),
         }
         if let Some(row) = &settlement.row {
             self.log(row)?;

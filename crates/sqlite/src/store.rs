@@ -12,16 +12,18 @@ use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, Advance, Advanced, Answer, Campaigns, Changes, Claimed, Clock, EventCommit, EventPage,
-    Events, Ledger, NewEvent, OccurrenceKey, Occurrences, Queue, RefusedRow, Released, Secrets, SendTrail,
-    SendsPage, SendsQuery, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
+    Events, Ledger, Limits, NewEvent, OccurrenceKey, Occurrences, Queue, RefusedRow, Released, Secrets,
+    SendTrail, SendsPage, SendsQuery, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
 };
 use campanile_core::secret::Secret;
+use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::open::{Opened, open_file, open_in_memory};
 use crate::readers::Readers;
 use crate::room::{Done, Room, View};
+use crate::throttles::Throttles;
 use crate::writer::{Woken, Writer};
 
 /// Everything in one file.
@@ -31,6 +33,8 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     writer: Writer,
     woken: Woken,
+    throttles: Throttles,
+    clock: Arc<dyn Clock>,
     /// Let go after the writer has ended.
     _lock: Option<std::fs::File>,
 }
@@ -54,8 +58,9 @@ impl SqliteStore {
         let taken = layout.clone();
         // Whoever held leases was this file's only process, and is gone.
         let first = move |room: &mut Room<'_>| room.reclaim_all(&taken).map(drop);
-        let writer = Writer::start(opened.connection, clock, woken.clone(), first)?;
-        Ok(SqliteStore { layout, readers: None, writer, woken, _lock: opened.lock })
+        let writer = Writer::start(opened.connection, clock.clone(), woken.clone(), first)?;
+        let throttles = Throttles::default();
+        Ok(SqliteStore { layout, readers: None, writer, woken, throttles, clock, _lock: opened.lock })
     }
 
     /// What writes: durable when answered.
@@ -282,6 +287,13 @@ impl Queue for SqliteStore {
     ) -> Answer<'a, Vec<Option<ControlWord>>> {
         let campaigns = campaigns.to_vec();
         self.read(move |view| campaigns.iter().map(|no| view.control_word(*no)).collect())
+    }
+}
+
+impl Limits for SqliteStore {
+    fn take_tokens(&self, campaign: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
+        let taken = self.throttles.take(campaign, throttle, want, self.clock.now());
+        Box::pin(std::future::ready(Ok(taken)))
     }
 }
 

@@ -2,10 +2,17 @@
 -- Leases queued sends, fair over lanes, with what is needed to decide and render them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   want, quantum, bytes of facts at most
--- reply  time, 1 if lanes were left with work, then for each job: lease member, control word, profile, data, kept request
+-- reply  time, 1 if lanes were left with work, ms of the first parked lane or -1, then for each job: lease member, control word, profile, data, kept request
 --        (nil: there is none; 0: did not fit, ask `facts`)
 -- bound  128 jobs of 64 lanes, about 7 us a job with its settle; facts of about 1 MiB
 local want, quantum, facts_max = num(), num(), num()
+local parked = call('ZRANGEBYSCORE', 'park', '-inf', t, 'LIMIT', 0, 64)
+for i = 1, #parked do
+  call('ZREM', 'park', parked[i])
+  if call('LLEN', 'q:' .. parked[i]) > 0 then
+    to_ring(parked[i])
+  end
+end
 local ring = call('ZRANGE', 'ring', 0, 63, 'WITHSCORES')
 local words, served, weights = {}, {}, 0
 
@@ -106,7 +113,8 @@ if #leases > 0 then
   call('ZADD', 'lease', unpack(leases))
 end
 
-local reply, bytes = { t, more }, 0
+local first = call('ZRANGE', 'park', 0, 0, 'WITHSCORES')
+local reply, bytes = { t, more, tonumber(first[2]) or -1 }, 0
 
 local function note(value)
   reply[#reply + 1] = value

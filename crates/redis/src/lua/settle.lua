@@ -2,7 +2,7 @@
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
---        member, verdict (D F S N R H B), attempted (1|0), variant or '', text (S and N: reason, R and H: 6 bytes of at, H with 6
+--        member, verdict (D F S N R H B L), attempted (1|0), variant or '', text (S and N: reason; R, H, L: 6 bytes of at, H with 6
 --        more of a new due instant), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
@@ -122,7 +122,7 @@ local function go_on(s, campaign, names)
     end
     place(sub(s.text, 1, 6) .. lane .. core)
   else
-    backs[#backs + 1] = { lane = lane, core = unpinned(core) }
+    backs[#backs + 1] = { lane = lane, core = unpinned(core), parked = s.verdict == 'L' and number('>I6', s.text) }
   end
 end
 
@@ -155,6 +155,14 @@ for i = #backs, 1, -1 do
   if call('LPUSH', 'q:' .. backs[i].lane, backs[i].core) == 1 then
     to_ring(backs[i].lane)
     let_go = true
+  end
+end
+-- Nothing of a parked lane is claimed until its instant; one that is held stays held.
+for i = 1, #backs do
+  local back = backs[i]
+  if back.parked and not call('ZSCORE', 'held', back.lane) then
+    call('ZREM', 'ring', back.lane)
+    call('ZADD', 'park', back.parked, back.lane)
   end
 end
 for campaign, of in pairs(sums) do
