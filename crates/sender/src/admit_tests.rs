@@ -259,7 +259,7 @@ fn in_quiet_hours_of_the_users_zone_a_send_is_held_or_dropped() {
     });
     check_suppressed(Suppression::Expired, "good until", |w| {
         quiet(w, "21:00", "23:59", false);
-        w.now = w.now + Duration::from_secs(30 * 24 * 3_600);
+        w.now += Duration::from_secs(30 * 24 * 3_600);
     });
 }
 
