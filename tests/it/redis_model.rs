@@ -165,7 +165,7 @@ impl Model {
     fn settlement(&mut self, lease: Lease) -> Settlement {
         let wait = SignedDuration::from_millis([0, 30, 5_000, 400_000][self.rng.random_range(0..4)]);
         let at = self.clock.now() + wait;
-        let (settle, ended) = match self.rng.random_range(0..7) {
+        let (settle, ended) = match self.rng.random_range(0..8) {
             0 => (Settle::Delivered, Some(Ended::Delivered)),
             1 => (
                 Settle::Failed { reason: Failure::Final, kept: vec![4] },
