@@ -10,6 +10,7 @@ use crate::enter;
 use crate::fail::Fail;
 use crate::output::{Output, confirm};
 use crate::preview;
+use crate::test_send;
 use crate::words;
 
 /// Campaigns of one page.
@@ -27,6 +28,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::End(args) => end(api, args, output).await,
         CampaignCommand::Enter(args) => enter::run(api, args, output).await,
         CampaignCommand::Preview(args) => preview::run(api, args, output).await,
+        CampaignCommand::TestSend(args) => test_send::run(api, args, output).await,
         CampaignCommand::Stats { id } => stats(api, id, output).await,
     }
 }

@@ -59,6 +59,8 @@ pub enum Command {
     /// Look at what was sent, and why something was not.
     #[command(subcommand)]
     Sends(SendsCommand),
+    /// Say why a user was or was not sent a campaign.
+    Explain(ExplainArgs),
     /// Keep secrets that webhooks may use.
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -177,6 +179,8 @@ pub enum CampaignCommand {
     Enter(EnterArgs),
     /// Print the exact request a user would get. Sends and stores nothing.
     Preview(PreviewArgs),
+    /// Really post one webhook and print what came back. It counts nowhere and is in no log.
+    TestSend(PreviewArgs),
     /// Print the counts of a campaign, by reason.
     Stats { id: String },
 }
@@ -200,6 +204,20 @@ pub struct PreviewArgs {
     pub event: Option<String>,
     /// Values of a manual entry, a JSON object.
     #[arg(long, value_name = "JSON", default_value = "")]
+    pub values: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    pub user: String,
+    #[arg(value_name = "CAMPAIGN")]
+    pub campaign: String,
+    /// The event to judge as if it happened now: {"name": "purchase", "properties": {"total": 600}}. Left out: the user's latest that
+    /// the campaign met.
+    #[arg(long, value_name = "JSON")]
+    pub event: Option<String>,
+    /// Values of a manual entry to judge it with, a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
     pub values: String,
 }
 
@@ -423,6 +441,8 @@ mod tests {
             "campanile track -f events.ndjson --now",
             "campanile sends list --state failed --state pending --limit 5 --json",
             "campanile sends watch --campaign first",
+            "campanile explain mary first",
+            "campanile campaign test-send -f a.yaml --user mary",
             "campanile secret set slack --host hooks.slack.com",
             "campanile users import people.csv --id-column mail --empty=unset",
             "campanile next @daily --zone Europe/Berlin --from 2026-01-01 --count 3",

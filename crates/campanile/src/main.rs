@@ -28,6 +28,7 @@ mod campaign_files;
 mod difference;
 mod enter;
 mod preview;
+mod test_send;
 
 mod import;
 mod import_csv;
@@ -37,6 +38,7 @@ mod track;
 mod track_line;
 mod user_commands;
 
+mod explain;
 mod next;
 mod receive;
 mod secret_commands;
@@ -87,6 +89,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Users(command) => user_commands::run(api().await?, command, output).await,
         Command::Track(args) => track::run(api().await?, args, now(), output).await,
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,
+        Command::Explain(args) => explain::run(api().await?, args, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
         Command::Next(args) => next::run(&args, now(), output),
         Command::Receive(args) => receive::run(args, output).await,

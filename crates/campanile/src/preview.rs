@@ -45,12 +45,17 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
 
 fn show(answer: &wire::PreviewSendResponse, output: Output) {
     let Some(request) = &answer.request else { return };
+    show_request(request, output);
+    output.note(&answer.curl);
+}
+
+/// A request as it goes over the wire.
+pub fn show_request(request: &wire::RenderedRequest, output: Output) {
     output.line(&output.paint(Tone::Strong, &format!("{} {}", request.method, plain(&request.url))));
     for header in &request.headers {
         output.line(&format!("{}: {}", plain(&header.name), plain(&header.value)));
     }
     output.line(&format!("\n{}\n", plain_lines(&request.body)));
-    output.note(&answer.curl);
 }
 
 fn why(answer: &wire::PreviewSendResponse) -> String {
@@ -62,7 +67,7 @@ fn why(answer: &wire::PreviewSendResponse) -> String {
 }
 
 /// `{"name": ..., "properties": {...}, "value": ...}`.
-fn read_event(text: &str) -> Result<wire::Event, Fail> {
+pub fn read_event(text: &str) -> Result<wire::Event, Fail> {
     let wrong = |text: String| Fail::input(format!("--event: {text}"));
     let value: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
     let name = value.get("name").or_else(|| value.get("event")).and_then(Value::as_str);

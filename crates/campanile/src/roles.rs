@@ -82,6 +82,7 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             policy: config.policy()?,
             random: Box::new(random),
             stopping: shutdown.clone(),
+            test_wire: tokio::sync::OnceCell::new(),
         });
         let is_ready = ready(standing.clone());
         parts.spawn(campanile_control::serve::serve(deployment.clone(), grpc, is_ready));

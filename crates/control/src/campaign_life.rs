@@ -3,9 +3,8 @@
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::When;
-use campanile_core::campaign_record::{CampaignRecord, Schedule, State};
+use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::Draft;
-use campanile_core::number::CampaignNo;
 use campanile_core::own_zone;
 use campanile_scheduler::occurrence::first_due;
 use jiff::{SignedDuration, Timestamp};
@@ -27,22 +26,7 @@ pub async fn create(
     let now = deployment.now();
     let id = draft.id.clone();
     let campaign = compile(deployment, draft.clone(), now).await?;
-    let record = CampaignRecord {
-        no: CampaignNo(0),
-        id: id.clone(),
-        state: State::Draft,
-        revision: 1,
-        apply_revision: 0,
-        epoch: 1,
-        version: 0,
-        created_at: now,
-        updated_at: now,
-        schedule: Schedule::default(),
-        dropped_until: None,
-        transitions: Vec::new(),
-        last_request: named("create", request),
-        draft,
-    };
+    let record = CampaignRecord { last_request: named("create", request), ..CampaignRecord::new(draft, now) };
     if let Some(record) = deployment.store.create(record).await.map_err(status::store)? {
         return Ok((record, campaign));
     }

@@ -17,6 +17,7 @@ use crate::enter_users;
 use crate::preview;
 use crate::read_campaign::read_campaign;
 use crate::read_request::{check_request_id, page_size};
+use crate::send_test;
 use crate::status;
 use crate::write_campaign::{write_campaign, write_draft};
 use crate::write_stats::write_stats;
@@ -241,6 +242,13 @@ impl CampaignService for Campaigns {
         request: Request<wire::PreviewSendRequest>,
     ) -> Result<Response<wire::PreviewSendResponse>, Status> {
         preview::preview(&self.deployment, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn send_test(
+        &self,
+        request: Request<wire::SendTestRequest>,
+    ) -> Result<Response<wire::SendTestResponse>, Status> {
+        send_test::send_test(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_campaign_stats(

@@ -6,10 +6,14 @@ use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
 use campanile_core::fault::Faults;
+use campanile_core::limits;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser};
 use campanile_core::secret::Secrets;
+use campanile_proto::file_keys::nearest;
+use campanile_sender::wire::{Wire, WireConfig};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -24,6 +28,8 @@ pub struct Deployment {
     pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
     /// Ends streams that would never end by themselves.
     pub stopping: CancellationToken,
+    /// For test sends; made when the first one comes.
+    pub test_wire: OnceCell<Wire>,
 }
 
 impl Deployment {
@@ -54,7 +60,15 @@ impl Deployment {
             return Err(status::invalid_field("id", "is missing"));
         }
         let found = self.store.campaign(id).await.map_err(status::store)?;
-        found.ok_or_else(|| Status::not_found(format!("there is no campaign {id:?}")))
+        match found {
+            Some(record) => Ok(record),
+            None => {
+                let page = self.store.list_campaigns("", limits::PAGE_MAX).await.map_err(status::store)?;
+                let near = nearest(id, page.iter().map(|record| record.id.as_str()));
+                let near = near.map_or_else(String::new, |near| format!(": did you mean {near}"));
+                Err(Status::not_found(format!("there is no campaign {id:?}{near}")))
+            }
+        }
     }
 
     /// The user of this id, without creating one.
@@ -62,6 +76,36 @@ impl Deployment {
         let shard = self.store.layout().shard_of(id);
         let found = self.store.open_users(shard, &[id.to_owned()], None).await.map_err(status::store)?;
         Ok(found.into_iter().next().flatten())
+    }
+
+    /// The user of this id, or `NOT_FOUND` with what to try instead.
+    pub async fn known_user(&self, id: &str) -> Result<StoredUser, Status> {
+        if let Some(user) = self.user(id).await? {
+            return Ok(user);
+        }
+        // Ids are not listed by name: what people mistype most is their case and the white space around them.
+        let tidy = id.trim();
+        for other in [tidy.to_owned(), tidy.to_lowercase(), tidy.to_uppercase()] {
+            if other != id && !other.is_empty() && self.user(&other).await?.is_some() {
+                return Err(Status::not_found(format!("there is no user {id:?}: did you mean {other:?}")));
+            }
+        }
+        Err(Status::not_found(format!(
+            "there is no user {id:?}: an import, an identify call or an event makes one"
+        )))
+    }
+
+    /// What posts test sends: guarded as the sender's own.
+    pub async fn wire(&self) -> Result<&Wire, Status> {
+        let made = self.test_wire.get_or_try_init(|| async {
+            Wire::new(WireConfig {
+                policy: self.policy.clone(),
+                connect_timeout: limits::CONNECT_TIMEOUT,
+                idle_max: 0,
+                roots: None,
+            })
+        });
+        made.await.map_err(|error| Status::internal(format!("test sends: {error}")))
     }
 
     /// Shows the campaign's control word to every shard; answers when all have it.

@@ -1,7 +1,7 @@
 //! The control API: the only place that sees wire types and domain types. Reads requests, calls verbs, writes answers.
 //!
 //! `read_*` make domain types of wire types, `write_*` the way back; both are pure. `*_service` are the gRPC faces; `campaign_life`,
-//! `intake` and `enter_users` do what they ask.
+//! `intake` and `enter_users` do what they ask. `trial` asks the deciding functions on behalf of `preview`, `send_test` and `explain`.
 
 pub mod http_intake;
 pub mod serve;
@@ -18,6 +18,11 @@ pub mod campaign_life;
 pub mod enter_users;
 pub mod intake;
 pub mod preview;
+pub mod send_test;
+
+pub mod explain;
+pub mod imagined;
+pub mod trial;
 
 pub mod read_campaign;
 pub mod read_items;
@@ -25,5 +30,6 @@ pub mod read_request;
 pub mod segment;
 pub mod status;
 pub mod write_campaign;
+pub mod write_explain;
 pub mod write_send;
 pub mod write_stats;

@@ -15,6 +15,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::deployment::Deployment;
+use crate::explain;
 use crate::read_request::page_size;
 use crate::status;
 use crate::write_send::{write_attempt, write_attempts, write_request, write_send};
@@ -85,6 +86,13 @@ impl SendService for Sends {
             attempts: write_attempts(&trail.rows, kept.as_ref()),
             request: kept.as_ref().map(write_request),
         }))
+    }
+
+    async fn explain_send(
+        &self,
+        request: Request<wire::ExplainSendRequest>,
+    ) -> Result<Response<wire::ExplainSendResponse>, Status> {
+        explain::explain(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     type WatchSendsStream = Pin<Box<dyn Stream<Item = Result<wire::WatchSendsResponse, Status>> + Send>>;

@@ -91,8 +91,8 @@ fn outcome_of(text: &str) -> wire::AttemptOutcome {
     }
 }
 
-fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
-    let outcome = match &attempt.outcome {
+pub fn outcome(outcome: &Outcome) -> wire::AttemptOutcome {
+    match outcome {
         Outcome::Answered(_) | Outcome::Refused(_) => wire::AttemptOutcome::Answered,
         Outcome::Dns(_) => wire::AttemptOutcome::NotResolved,
         Outcome::Connect(_) => wire::AttemptOutcome::NotConnected,
@@ -102,7 +102,10 @@ fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
         Outcome::Protocol(_) => wire::AttemptOutcome::NotHttp,
         Outcome::Broken(_) => wire::AttemptOutcome::Broken,
         Outcome::Forbidden(_) => wire::AttemptOutcome::Forbidden,
-    };
+    }
+}
+
+fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
     let response = match &attempt.outcome {
         Outcome::Answered(answer) | Outcome::Refused(answer) => answer.body.clone(),
         _ => String::new(),
@@ -111,7 +114,7 @@ fn write_kept_attempt(attempt: &Attempt) -> wire::Attempt {
         number: attempt.number,
         began_at: Some(timestamp(attempt.began_at)),
         ended_at: Some(timestamp(attempt.ended_at)),
-        outcome: outcome as i32,
+        outcome: outcome(&attempt.outcome) as i32,
         status: u32::from(attempt.outcome.status()),
         detail: attempt.outcome.text(),
         response,

@@ -87,6 +87,26 @@ pub struct Transition {
 }
 
 impl CampaignRecord {
+    /// A new draft at revision 1; the store gives it its number.
+    pub fn new(draft: Draft, now: Timestamp) -> CampaignRecord {
+        CampaignRecord {
+            no: CampaignNo(0),
+            id: draft.id.clone(),
+            state: State::Draft,
+            revision: 1,
+            apply_revision: 0,
+            epoch: 1,
+            version: 0,
+            created_at: now,
+            updated_at: now,
+            schedule: Schedule::default(),
+            dropped_until: None,
+            transitions: Vec::new(),
+            last_request: None,
+            draft,
+        }
+    }
+
     /// Moves to `state` and notes it; the epoch grows, so every shard will hear of it.
     pub fn move_to(&mut self, state: State, at: Timestamp, by: &str, note: &str) {
         self.state = state;

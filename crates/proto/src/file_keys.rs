@@ -21,7 +21,7 @@ pub(crate) fn unknown_key(key: &str, descriptor: &MessageDescriptor) -> String {
     if let Some(below) = below {
         return format!("unknown key {} here: it belongs under {}", shown(key), below.name());
     }
-    if let Some(near) = nearest(key, &names) {
+    if let Some(near) = nearest_key(key, &names) {
         return format!("unknown key {}: did you mean {near}", shown(key));
     }
     format!("unknown key {}: known here are {}", shown(key), names.join(", "))
@@ -29,22 +29,24 @@ pub(crate) fn unknown_key(key: &str, descriptor: &MessageDescriptor) -> String {
 
 /// The answer to a word that is none of these.
 pub(crate) fn unknown_word(word: &str, known: &[String]) -> String {
-    match nearest(word, known) {
+    match nearest_key(word, known) {
         Some(near) => format!("unknown value {}: did you mean {near}", shown(word)),
         None => format!("unknown value {}: known are {}", shown(word), known.join(", ")),
     }
 }
 
 /// The most similar one, if one is similar at all.
-fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a String> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: String = word.chars().take(100).flat_map(char::to_lowercase).collect();
-    let word = word.replace(['-', ' '], "_");
     known
-        .iter()
         .map(|name| (strsim::jaro_winkler(&word, name), name))
         .filter(|(likeness, _)| *likeness > 0.78)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)
+}
+
+fn nearest_key<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    nearest(&word.replace(['-', ' '], "_"), known.iter().map(String::as_str))
 }
 
 /// A word of the author's, shortened.

@@ -14,12 +14,12 @@ pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");
 pub mod campaign_file;
 pub mod field_mask;
 pub mod file_fault;
+pub mod file_keys;
 pub mod json;
 pub mod short_form;
 
 mod file_conveniences;
 mod file_duration;
-mod file_keys;
 mod json_text;
 mod yaml_print;
 mod yaml_text;

@@ -64,7 +64,13 @@ async fn claim_due(world: &World, due: &mut Due) {
                 "one occurrence reached a user twice"
             );
             let settle = Settle::Delivered;
-            settlements.push(Settlement { lease: job.lease, settle, attempted: true, row: None });
+            settlements.push(Settlement {
+                lease: job.lease,
+                settle,
+                attempted: true,
+                variant: None,
+                row: None,
+            });
         }
         for settlements in settlements.chunks(limits::SETTLE_MAX) {
             world.store.inner.settle(SHARD, settlements).await.expect("settled");
@@ -164,8 +170,13 @@ async fn who_is_late_is_skipped_sent_now_or_sent_the_next_day_and_who_has_no_zon
             let no = [job.lease.lane.campaign];
             let id = world.store.inner.campaigns(&no).await.unwrap().remove(0).id;
             found.entry(id).or_default().insert((job.lease.send.user.0, job.lease.send.due_at));
-            let settlement =
-                Settlement { lease: job.lease, settle: Settle::Delivered, attempted: true, row: None };
+            let settlement = Settlement {
+                lease: job.lease,
+                settle: Settle::Delivered,
+                attempted: true,
+                variant: None,
+                row: None,
+            };
             world.store.inner.settle(SHARD, &[settlement]).await.unwrap();
         }
         let hour = world.now() + SignedDuration::from_mins(30);

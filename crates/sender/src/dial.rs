@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::outgoing::Target;
+use crate::probe::Timing;
 use crate::tls;
 
 /// Addresses of one name that are tried.
@@ -52,11 +53,31 @@ pub(crate) struct Http1 {
 
 impl Dialer {
     pub(crate) async fn dial(&self, target: &Target, deadline: Instant) -> Result<Connection, Outcome> {
+        self.dial_timed(target, deadline, &mut Timing::default()).await
+    }
+
+    /// As `dial`; notes how long each phase took that was gone through.
+    pub(crate) async fn dial_timed(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        timing: &mut Timing,
+    ) -> Result<Connection, Outcome> {
         let dialed = timeout_at(deadline, async {
+            let began = Instant::now();
             let addresses = self.vetted(target).await?;
+            let resolved = Instant::now();
+            timing.dns = Some(resolved - began);
             let tcp = connect(&addresses, deadline).await?;
+            let connected = Instant::now();
+            timing.connect = Some(connected - resolved);
             let _ = tcp.set_nodelay(true);
-            if target.is_https { self.secure(target, tcp).await } else { http1_over(TokioIo::new(tcp)).await }
+            if !target.is_https {
+                return http1_over(TokioIo::new(tcp)).await;
+            }
+            let connection = self.secure(target, tcp).await;
+            timing.tls = connection.is_ok().then(|| connected.elapsed());
+            connection
         });
         dialed.await.unwrap_or(Err(Outcome::TimedOut(Phase::Connect)))
     }

@@ -9,14 +9,20 @@ const TELLING_BYTES_MIN: usize = 4;
 
 /// Masks the values of the secrets of these names, and the credentials of `request`, in an answer that is kept.
 pub fn hide(outcome: &mut Outcome, request: &Request, names: &[String], secrets: &Secrets) {
-    let (Outcome::Answered(answer) | Outcome::Refused(answer)) = outcome else { return };
-    if answer.body.is_empty() {
+    if let Outcome::Answered(answer) | Outcome::Refused(answer) = outcome {
+        hide_in(&mut answer.body, request, names, secrets);
+    }
+}
+
+/// The same in any text of a far end.
+pub fn hide_in(text: &mut String, request: &Request, names: &[String], secrets: &Secrets) {
+    if text.is_empty() {
         return;
     }
     let credentials = request.authorization.as_deref().and_then(|value| value.split_once(' '));
     let values = names.iter().filter_map(|name| secrets.get(name)).flat_map(|secret| &secret.values);
     for value in values.map(String::as_str).chain(credentials.map(|(_, value)| value)) {
-        mask(&mut answer.body, value);
+        mask(text, value);
     }
 }
 

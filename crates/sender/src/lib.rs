@@ -1,7 +1,7 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `pool`,
-//! `dial` and `tls`), `settle`. Loop: `run`.
+//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `probe`,
+//! `pool`, `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
 
@@ -17,6 +17,7 @@ pub mod send;
 
 mod dial;
 mod pool;
+pub mod probe;
 mod tls;
 pub mod wire;
 

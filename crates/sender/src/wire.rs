@@ -35,9 +35,9 @@ pub struct WireConfig {
 }
 
 pub struct Wire {
-    dialer: Dialer,
+    pub(crate) dialer: Dialer,
     pool: Pool,
-    connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     requests: Requests,
 }
 
@@ -166,14 +166,14 @@ impl Wire {
 }
 
 /// Why there is no answer.
-enum Unsent {
+pub(crate) enum Unsent {
     /// No byte of it was sent.
     Untouched(Box<Request>, Outcome),
     /// It may have arrived.
     Perhaps(Outcome),
 }
 
-async fn send(
+pub(crate) async fn send(
     connection: &mut Connection,
     target: &Target,
     mut request: Request,
@@ -203,15 +203,15 @@ async fn send(
     }
 }
 
-struct Body {
+pub(crate) struct Body {
     /// At most what is kept of it.
-    start: BytesMut,
+    pub(crate) start: BytesMut,
     /// It was read to its end: the connection can be used again.
     is_whole: bool,
 }
 
-/// Reads to the end or to the bound, and keeps the beginning.
-async fn read_body(mut body: Incoming, kept_max: usize) -> Result<Body, Outcome> {
+/// Reads to the end or to the bound, and keeps the beginning, at most `kept_max` bytes.
+pub(crate) async fn read_body(mut body: Incoming, kept_max: usize) -> Result<Body, Outcome> {
     let mut read = Body { start: BytesMut::new(), is_whole: false };
     let mut seen = 0;
     while let Some(frame) = body.frame().await {

@@ -1333,114 +1333,6 @@ impl ::prost::Name for BadItem {
         "/campanile.v1.BadItem".into()
     }
 }
-/// A user as stored.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct User {
-    /// The id its owner chose; 1-400 bytes.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// The attributes as a JSON object; numbers without a fraction are 64-bit integers.
-    #[prost(string, tag = "2")]
-    pub attributes: ::prost::alloc::string::String,
-    /// The user's IANA time zone; empty when unknown.
-    #[prost(string, tag = "3")]
-    pub time_zone: ::prost::alloc::string::String,
-    /// When the user came to be, as told or else as first seen.
-    #[prost(message, optional, tag = "4")]
-    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// What the user did, one row for each event name.
-    #[prost(message, repeated, tag = "5")]
-    pub behaviour: ::prost::alloc::vec::Vec<Behaviour>,
-}
-impl ::prost::Name for User {
-    const NAME: &'static str = "User";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.User".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.User".into()
-    }
-}
-/// How often and when a user did one thing.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Behaviour {
-    /// The name of the event.
-    #[prost(string, tag = "1")]
-    pub event: ::prost::alloc::string::String,
-    /// How often.
-    #[prost(int64, tag = "2")]
-    pub count: i64,
-    /// When it happened first.
-    #[prost(message, optional, tag = "3")]
-    pub first_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it happened last.
-    #[prost(message, optional, tag = "4")]
-    pub last_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// The sum of the events' values.
-    #[prost(double, tag = "5")]
-    pub value_sum: f64,
-}
-impl ::prost::Name for Behaviour {
-    const NAME: &'static str = "Behaviour";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.Behaviour".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.Behaviour".into()
-    }
-}
-/// What to change of a user; a user that does not exist is created.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UserUpdate {
-    /// The user's id; 1-400 bytes without NUL. Required.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// A JSON object of attributes to set; null removes one, others stay as they are. At most 500 attributes a user,
-    /// names 1-200 bytes, a value at most 16 KiB. Empty: none.
-    #[prost(string, tag = "2")]
-    pub attributes: ::prost::alloc::string::String,
-    /// An IANA time zone to set. Empty leaves it as it is.
-    #[prost(string, tag = "3")]
-    pub time_zone: ::prost::alloc::string::String,
-    /// When the user came to be. Left out leaves it as it is.
-    #[prost(message, optional, tag = "4")]
-    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
-}
-impl ::prost::Name for UserUpdate {
-    const NAME: &'static str = "UserUpdate";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.UserUpdate".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.UserUpdate".into()
-    }
-}
-/// What became of one user that was to be stored.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpsertedUser {
-    /// The user's id as given.
-    #[prost(string, tag = "1")]
-    pub user_id: ::prost::alloc::string::String,
-    /// True: the user did not exist before.
-    #[prost(bool, tag = "2")]
-    pub created: bool,
-    /// Why nothing of it was stored; empty when it was.
-    #[prost(message, repeated, tag = "3")]
-    pub faults: ::prost::alloc::vec::Vec<Finding>,
-}
-impl ::prost::Name for UpsertedUser {
-    const NAME: &'static str = "UpsertedUser";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.UpsertedUser".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.UpsertedUser".into()
-    }
-}
 /// Something a user did.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
@@ -1472,554 +1364,6 @@ impl ::prost::Name for Event {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.Event".into()
-    }
-}
-/// Asks to take events.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TrackEventsRequest {
-    /// The events, at most 1,000 together with users, applied in order.
-    #[prost(message, repeated, tag = "1")]
-    pub events: ::prost::alloc::vec::Vec<Event>,
-    /// Changes of users, applied in order before any of the events and before any trigger is looked at.
-    #[prost(message, repeated, tag = "2")]
-    pub users: ::prost::alloc::vec::Vec<UserUpdate>,
-    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
-    #[prost(string, tag = "3")]
-    pub request_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for TrackEventsRequest {
-    const NAME: &'static str = "TrackEventsRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.TrackEventsRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.TrackEventsRequest".into()
-    }
-}
-/// What became of each event.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TrackEventsResponse {
-    /// One for each event, in the order of the request.
-    #[prost(message, repeated, tag = "1")]
-    pub events: ::prost::alloc::vec::Vec<TrackedEvent>,
-    /// One for each change of a user, in the order of the request.
-    #[prost(message, repeated, tag = "2")]
-    pub users: ::prost::alloc::vec::Vec<UpsertedUser>,
-}
-impl ::prost::Name for TrackEventsResponse {
-    const NAME: &'static str = "TrackEventsResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.TrackEventsResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.TrackEventsResponse".into()
-    }
-}
-/// What became of one event.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TrackedEvent {
-    /// The event's id, as given or as made by the server; empty when refused without one.
-    #[prost(string, tag = "1")]
-    pub event_id: ::prost::alloc::string::String,
-    /// Taken or not.
-    #[prost(enumeration = "EventReceipt", tag = "2")]
-    pub receipt: i32,
-    /// Why it was not taken; empty when it was.
-    #[prost(message, repeated, tag = "3")]
-    pub faults: ::prost::alloc::vec::Vec<Finding>,
-}
-impl ::prost::Name for TrackedEvent {
-    const NAME: &'static str = "TrackedEvent";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.TrackedEvent".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.TrackedEvent".into()
-    }
-}
-/// A part of a stream of events.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct StreamEventsRequest {
-    /// The events of this part, at most 1,000 together with users (4 MiB), applied in order.
-    #[prost(message, repeated, tag = "1")]
-    pub events: ::prost::alloc::vec::Vec<Event>,
-    /// Changes of users, applied in order before any of the events of this part.
-    #[prost(message, repeated, tag = "2")]
-    pub users: ::prost::alloc::vec::Vec<UserUpdate>,
-}
-impl ::prost::Name for StreamEventsRequest {
-    const NAME: &'static str = "StreamEventsRequest";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.StreamEventsRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.StreamEventsRequest".into()
-    }
-}
-/// What became of one part; the n-th answer is about the n-th request.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct StreamEventsResponse {
-    /// Events taken.
-    #[prost(int64, tag = "1")]
-    pub accepted: i64,
-    /// Events dropped because one of the same event_id was taken before.
-    #[prost(int64, tag = "2")]
-    pub repeats: i64,
-    /// Users stored.
-    #[prost(int64, tag = "3")]
-    pub users_stored: i64,
-    /// Events that were not taken; index is the place in the request's events.
-    #[prost(message, repeated, tag = "4")]
-    pub bad_events: ::prost::alloc::vec::Vec<BadItem>,
-    /// Changes of users that were not stored; index is the place in the request's users.
-    #[prost(message, repeated, tag = "5")]
-    pub bad_users: ::prost::alloc::vec::Vec<BadItem>,
-}
-impl ::prost::Name for StreamEventsResponse {
-    const NAME: &'static str = "StreamEventsResponse";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.StreamEventsResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.StreamEventsResponse".into()
-    }
-}
-/// Whether an event was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum EventReceipt {
-    /// Not told; never reported.
-    Unspecified = 0,
-    /// Taken, and kept for good.
-    Accepted = 1,
-    /// Dropped: an event of the same event_id was taken before.
-    Repeated = 2,
-    /// Not taken: it has faults.
-    Refused = 3,
-}
-impl EventReceipt {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "EVENT_RECEIPT_UNSPECIFIED",
-            Self::Accepted => "EVENT_RECEIPT_ACCEPTED",
-            Self::Repeated => "EVENT_RECEIPT_REPEATED",
-            Self::Refused => "EVENT_RECEIPT_REFUSED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "EVENT_RECEIPT_UNSPECIFIED" => Some(Self::Unspecified),
-            "EVENT_RECEIPT_ACCEPTED" => Some(Self::Accepted),
-            "EVENT_RECEIPT_REPEATED" => Some(Self::Repeated),
-            "EVENT_RECEIPT_REFUSED" => Some(Self::Refused),
-            _ => None,
-        }
-    }
-}
-/// Generated client implementations.
-pub mod event_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// What users did.
-    #[derive(Debug, Clone)]
-    pub struct EventServiceClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl EventServiceClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
-    impl<T> EventServiceClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> EventServiceClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            EventServiceClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Takes up to 1,000 events (4 MiB). What the answer calls accepted is kept for good; a bad one is answered with its
-        /// faults, the others are taken.
-        pub async fn track_events(
-            &mut self,
-            request: impl tonic::IntoRequest<super::TrackEventsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::TrackEventsResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.EventService/TrackEvents",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.EventService", "TrackEvents"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Takes any number of events. Every request is answered, in order, once its events are kept for good; a caller that
-        /// does not read the answers is not read either.
-        pub async fn stream_events(
-            &mut self,
-            request: impl tonic::IntoStreamingRequest<
-                Message = super::StreamEventsRequest,
-            >,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::StreamEventsResponse>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/campanile.v1.EventService/StreamEvents",
-            );
-            let mut req = request.into_streaming_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("campanile.v1.EventService", "StreamEvents"));
-            self.inner.streaming(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-pub mod event_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with EventServiceServer.
-    #[async_trait]
-    pub trait EventService: std::marker::Send + std::marker::Sync + 'static {
-        /// Takes up to 1,000 events (4 MiB). What the answer calls accepted is kept for good; a bad one is answered with its
-        /// faults, the others are taken.
-        async fn track_events(
-            &self,
-            request: tonic::Request<super::TrackEventsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::TrackEventsResponse>,
-            tonic::Status,
-        >;
-        /// Server streaming response type for the StreamEvents method.
-        type StreamEventsStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::StreamEventsResponse, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// Takes any number of events. Every request is answered, in order, once its events are kept for good; a caller that
-        /// does not read the answers is not read either.
-        async fn stream_events(
-            &self,
-            request: tonic::Request<tonic::Streaming<super::StreamEventsRequest>>,
-        ) -> std::result::Result<
-            tonic::Response<Self::StreamEventsStream>,
-            tonic::Status,
-        >;
-    }
-    /// What users did.
-    #[derive(Debug)]
-    pub struct EventServiceServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> EventServiceServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for EventServiceServer<T>
-    where
-        T: EventService,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/campanile.v1.EventService/TrackEvents" => {
-                    #[allow(non_camel_case_types)]
-                    struct TrackEventsSvc<T: EventService>(pub Arc<T>);
-                    impl<
-                        T: EventService,
-                    > tonic::server::UnaryService<super::TrackEventsRequest>
-                    for TrackEventsSvc<T> {
-                        type Response = super::TrackEventsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::TrackEventsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as EventService>::track_events(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = TrackEventsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/campanile.v1.EventService/StreamEvents" => {
-                    #[allow(non_camel_case_types)]
-                    struct StreamEventsSvc<T: EventService>(pub Arc<T>);
-                    impl<
-                        T: EventService,
-                    > tonic::server::StreamingService<super::StreamEventsRequest>
-                    for StreamEventsSvc<T> {
-                        type Response = super::StreamEventsResponse;
-                        type ResponseStream = T::StreamEventsStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<
-                                tonic::Streaming<super::StreamEventsRequest>,
-                            >,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as EventService>::stream_events(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = StreamEventsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for EventServiceServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "campanile.v1.EventService";
-    impl<T> tonic::server::NamedService for EventServiceServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
     }
 }
 /// Why a user was not let in.
@@ -2198,6 +1542,115 @@ impl SuppressionReason {
             "SUPPRESSION_REASON_CAMPAIGN_ENDED" => Some(Self::CampaignEnded),
             "SUPPRESSION_REASON_USER_DELETED" => Some(Self::UserDeleted),
             "SUPPRESSION_REASON_LOOP" => Some(Self::Loop),
+            _ => None,
+        }
+    }
+}
+/// One gate and how it came out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecisionStep {
+    /// The gate, such as audience, trigger or request. New gates may come.
+    #[prost(string, tag = "1")]
+    pub gate: ::prost::alloc::string::String,
+    /// Which part of the way it stands on.
+    #[prost(enumeration = "DecisionStage", tag = "2")]
+    pub stage: i32,
+    /// How it came out.
+    #[prost(enumeration = "DecisionOutcome", tag = "3")]
+    pub outcome: i32,
+    /// What it looked at, in words.
+    #[prost(string, tag = "4")]
+    pub saw: ::prost::alloc::string::String,
+    /// Why the user does not enter; with the outcome refused only.
+    #[prost(enumeration = "RefusalReason", tag = "5")]
+    pub refusal: i32,
+    /// Why it is not sent; with the outcome suppressed only.
+    #[prost(enumeration = "SuppressionReason", tag = "6")]
+    pub suppression: i32,
+    /// Until when it waits; with the outcome waits only.
+    #[prost(message, optional, tag = "7")]
+    pub waits_until: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for DecisionStep {
+    const NAME: &'static str = "DecisionStep";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DecisionStep".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DecisionStep".into()
+    }
+}
+/// The two parts of the way to a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DecisionStage {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// Whether the user enters the campaign.
+    Entering = 1,
+    /// Whether what the user is owed is sent.
+    Sending = 2,
+}
+impl DecisionStage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DECISION_STAGE_UNSPECIFIED",
+            Self::Entering => "DECISION_STAGE_ENTERING",
+            Self::Sending => "DECISION_STAGE_SENDING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DECISION_STAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DECISION_STAGE_ENTERING" => Some(Self::Entering),
+            "DECISION_STAGE_SENDING" => Some(Self::Sending),
+            _ => None,
+        }
+    }
+}
+/// How a gate came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DecisionOutcome {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// The next gate is asked.
+    Passed = 1,
+    /// The user does not enter.
+    Refused = 2,
+    /// It is not sent.
+    Suppressed = 3,
+    /// It waits and is asked again.
+    Waits = 4,
+}
+impl DecisionOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DECISION_OUTCOME_UNSPECIFIED",
+            Self::Passed => "DECISION_OUTCOME_PASSED",
+            Self::Refused => "DECISION_OUTCOME_REFUSED",
+            Self::Suppressed => "DECISION_OUTCOME_SUPPRESSED",
+            Self::Waits => "DECISION_OUTCOME_WAITS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DECISION_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "DECISION_OUTCOME_PASSED" => Some(Self::Passed),
+            "DECISION_OUTCOME_REFUSED" => Some(Self::Refused),
+            "DECISION_OUTCOME_SUPPRESSED" => Some(Self::Suppressed),
+            "DECISION_OUTCOME_WAITS" => Some(Self::Waits),
             _ => None,
         }
     }
@@ -2460,6 +1913,117 @@ impl ::prost::Name for WatchSendsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.WatchSendsResponse".into()
+    }
+}
+/// Asks why a user was or was not sent a campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainSendRequest {
+    /// The user's id. Required.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// The campaign's id. Required.
+    #[prost(string, tag = "2")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// For a triggered campaign: the event to judge as if it happened now; its user_id is not looked at. Left out: the user's
+    /// latest event that the campaign met, where it is still known.
+    #[prost(message, optional, tag = "3")]
+    pub event: ::core::option::Option<Event>,
+    /// For a manual campaign: the values to judge it with, a JSON object. Empty: none.
+    #[prost(string, tag = "4")]
+    pub values: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ExplainSendRequest {
+    const NAME: &'static str = "ExplainSendRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ExplainSendRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ExplainSendRequest".into()
+    }
+}
+/// Why, and why not.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainSendResponse {
+    /// The answer in one plain sentence: about the latest of past, or where there is none about now.
+    #[prost(string, tag = "1")]
+    pub sentence: ::prost::alloc::string::String,
+    /// What would be decided now.
+    #[prost(message, optional, tag = "2")]
+    pub if_now: ::core::option::Option<IfNow>,
+    /// What is known of the user in this campaign, newest first, at most 20.
+    #[prost(message, repeated, tag = "3")]
+    pub past: ::prost::alloc::vec::Vec<PastDecision>,
+}
+impl ::prost::Name for ExplainSendResponse {
+    const NAME: &'static str = "ExplainSendResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ExplainSendResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ExplainSendResponse".into()
+    }
+}
+/// What would be decided if the user were to enter now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IfNow {
+    /// The gates in their order, up to the one that stops it.
+    #[prost(message, repeated, tag = "1")]
+    pub steps: ::prost::alloc::vec::Vec<DecisionStep>,
+    /// The same in one plain sentence.
+    #[prost(string, tag = "2")]
+    pub sentence: ::prost::alloc::string::String,
+    /// The event that was judged; left out where there was none.
+    #[prost(message, optional, tag = "3")]
+    pub event: ::core::option::Option<Event>,
+    /// What would be sent, secrets masked; left out where a gate stops it.
+    #[prost(message, optional, tag = "4")]
+    pub request: ::core::option::Option<RenderedRequest>,
+}
+impl ::prost::Name for IfNow {
+    const NAME: &'static str = "IfNow";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.IfNow".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.IfNow".into()
+    }
+}
+/// One thing that happened to a user in a campaign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PastDecision {
+    /// The same in one plain sentence.
+    #[prost(string, tag = "1")]
+    pub sentence: ::prost::alloc::string::String,
+    /// When it was decided or settled.
+    #[prost(message, optional, tag = "2")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The send; left out for a refusal.
+    #[prost(message, optional, tag = "3")]
+    pub send: ::core::option::Option<Send>,
+    /// Its attempts, oldest first, as far as they are kept.
+    #[prost(message, repeated, tag = "4")]
+    pub attempts: ::prost::alloc::vec::Vec<Attempt>,
+    /// Why the user was not let in; of a refusal only.
+    #[prost(enumeration = "RefusalReason", tag = "5")]
+    pub refusal: i32,
+    /// The condition that was false, or what else was in the way.
+    #[prost(string, tag = "6")]
+    pub detail: ::prost::alloc::string::String,
+    /// The event or request that was refused.
+    #[prost(string, tag = "7")]
+    pub cause: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PastDecision {
+    const NAME: &'static str = "PastDecision";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PastDecision".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PastDecision".into()
     }
 }
 /// Where a send is in its life.
@@ -2748,6 +2312,32 @@ pub mod send_service_client {
                 .insert(GrpcMethod::new("campanile.v1.SendService", "GetSend"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
+        /// very functions that decide. Changes and sends nothing.
+        pub async fn explain_send(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainSendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainSendResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SendService/ExplainSend",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SendService", "ExplainSend"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Tells of every attempt and every end of a send from now on. A caller too slow to follow misses some and is told
         /// how many.
         pub async fn watch_sends(
@@ -2802,6 +2392,15 @@ pub mod send_service_server {
             &self,
             request: tonic::Request<super::GetSendRequest>,
         ) -> std::result::Result<tonic::Response<super::GetSendResponse>, tonic::Status>;
+        /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
+        /// very functions that decide. Changes and sends nothing.
+        async fn explain_send(
+            &self,
+            request: tonic::Request<super::ExplainSendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainSendResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the WatchSends method.
         type WatchSendsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WatchSendsResponse, tonic::Status>,
@@ -2983,6 +2582,51 @@ pub mod send_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/campanile.v1.SendService/ExplainSend" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSendSvc<T: SendService>(pub Arc<T>);
+                    impl<
+                        T: SendService,
+                    > tonic::server::UnaryService<super::ExplainSendRequest>
+                    for ExplainSendSvc<T> {
+                        type Response = super::ExplainSendResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainSendRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SendService>::explain_send(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/campanile.v1.SendService/WatchSends" => {
                     #[allow(non_camel_case_types)]
                     struct WatchSendsSvc<T: SendService>(pub Arc<T>);
@@ -3067,6 +2711,114 @@ pub mod send_service_server {
     pub const SERVICE_NAME: &str = "campanile.v1.SendService";
     impl<T> tonic::server::NamedService for SendServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A user as stored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct User {
+    /// The id its owner chose; 1-400 bytes.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The attributes as a JSON object; numbers without a fraction are 64-bit integers.
+    #[prost(string, tag = "2")]
+    pub attributes: ::prost::alloc::string::String,
+    /// The user's IANA time zone; empty when unknown.
+    #[prost(string, tag = "3")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// When the user came to be, as told or else as first seen.
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the user did, one row for each event name.
+    #[prost(message, repeated, tag = "5")]
+    pub behaviour: ::prost::alloc::vec::Vec<Behaviour>,
+}
+impl ::prost::Name for User {
+    const NAME: &'static str = "User";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.User".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.User".into()
+    }
+}
+/// How often and when a user did one thing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Behaviour {
+    /// The name of the event.
+    #[prost(string, tag = "1")]
+    pub event: ::prost::alloc::string::String,
+    /// How often.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+    /// When it happened first.
+    #[prost(message, optional, tag = "3")]
+    pub first_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it happened last.
+    #[prost(message, optional, tag = "4")]
+    pub last_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The sum of the events' values.
+    #[prost(double, tag = "5")]
+    pub value_sum: f64,
+}
+impl ::prost::Name for Behaviour {
+    const NAME: &'static str = "Behaviour";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Behaviour".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Behaviour".into()
+    }
+}
+/// What to change of a user; a user that does not exist is created.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserUpdate {
+    /// The user's id; 1-400 bytes without NUL. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// A JSON object of attributes to set; null removes one, others stay as they are. At most 500 attributes a user,
+    /// names 1-200 bytes, a value at most 16 KiB. Empty: none.
+    #[prost(string, tag = "2")]
+    pub attributes: ::prost::alloc::string::String,
+    /// An IANA time zone to set. Empty leaves it as it is.
+    #[prost(string, tag = "3")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// When the user came to be. Left out leaves it as it is.
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for UserUpdate {
+    const NAME: &'static str = "UserUpdate";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UserUpdate".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UserUpdate".into()
+    }
+}
+/// What became of one user that was to be stored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpsertedUser {
+    /// The user's id as given.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// True: the user did not exist before.
+    #[prost(bool, tag = "2")]
+    pub created: bool,
+    /// Why nothing of it was stored; empty when it was.
+    #[prost(message, repeated, tag = "3")]
+    pub faults: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for UpsertedUser {
+    const NAME: &'static str = "UpsertedUser";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpsertedUser".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpsertedUser".into()
     }
 }
 /// Asks to store a new draft.
@@ -3654,7 +3406,7 @@ pub struct CampaignStats {
     /// The same counters of sends, action by action.
     #[prost(message, repeated, tag = "13")]
     pub actions: ::prost::alloc::vec::Vec<ActionStats>,
-    /// Of the entries made, those of users who are held back for comparison and never sent to (audience.holdback_percent).
+    /// Sends suppressed because their user is held back for comparison (audience.holdback_percent).
     #[prost(int64, tag = "14")]
     pub held_back: i64,
 }
@@ -3847,6 +3599,124 @@ impl ::prost::Name for PreviewSendResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.PreviewSendResponse".into()
+    }
+}
+/// Asks to post one webhook.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendTestRequest {
+    /// Whom it is about; a user that does not exist is made up, without attributes. Required.
+    #[prost(string, tag = "3")]
+    pub user_id: ::prost::alloc::string::String,
+    /// What to change of the user for this test; its id is not looked at.
+    #[prost(message, optional, tag = "4")]
+    pub profile: ::core::option::Option<UserUpdate>,
+    /// The event that would set it off, for a triggered campaign; its user_id is not looked at.
+    #[prost(message, optional, tag = "5")]
+    pub event: ::core::option::Option<Event>,
+    /// The values of a manual entry, a JSON object. Empty: none.
+    #[prost(string, tag = "6")]
+    pub values: ::prost::alloc::string::String,
+    /// What is sent. Required.
+    #[prost(oneof = "send_test_request::Subject", tags = "1, 2")]
+    pub subject: ::core::option::Option<send_test_request::Subject>,
+}
+/// Nested message and enum types in `SendTestRequest`.
+pub mod send_test_request {
+    /// What is sent. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Subject {
+        /// A stored campaign, in its newest revision.
+        #[prost(string, tag = "1")]
+        CampaignId(::prost::alloc::string::String),
+        /// A campaign as written; it is not stored.
+        #[prost(message, tag = "2")]
+        Campaign(super::Campaign),
+    }
+}
+impl ::prost::Name for SendTestRequest {
+    const NAME: &'static str = "SendTestRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.SendTestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.SendTestRequest".into()
+    }
+}
+/// What was posted and what came back.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendTestResponse {
+    /// What was sent, secrets masked; left out where nothing could be rendered.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RenderedRequest>,
+    /// What happened to it; unspecified where nothing was posted.
+    #[prost(enumeration = "AttemptOutcome", tag = "2")]
+    pub outcome: i32,
+    /// The same in words.
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+    /// The HTTP status; 0 without an answer.
+    #[prost(uint32, tag = "4")]
+    pub status: u32,
+    /// The headers of the answer, secrets masked.
+    #[prost(message, repeated, tag = "5")]
+    pub headers: ::prost::alloc::vec::Vec<Header>,
+    /// The first 64 KiB of the answer's body, secrets masked.
+    #[prost(string, tag = "6")]
+    pub body: ::prost::alloc::string::String,
+    /// How long it took.
+    #[prost(message, optional, tag = "7")]
+    pub timing: ::core::option::Option<ExchangeTiming>,
+    /// What probably helps; empty where there is nothing to say.
+    #[prost(string, tag = "8")]
+    pub hint: ::prost::alloc::string::String,
+    /// Why the user would not enter; it was posted all the same.
+    #[prost(enumeration = "RefusalReason", tag = "9")]
+    pub refusal: i32,
+    /// Why nothing was posted.
+    #[prost(enumeration = "SuppressionReason", tag = "10")]
+    pub suppression: i32,
+    /// More about refusal or suppression: the condition that was false, the value that is missing.
+    #[prost(string, tag = "11")]
+    pub why: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SendTestResponse {
+    const NAME: &'static str = "SendTestResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.SendTestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.SendTestResponse".into()
+    }
+}
+/// How long one request took, phase by phase. A phase that was not reached is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeTiming {
+    /// All of it.
+    #[prost(message, optional, tag = "1")]
+    pub total: ::core::option::Option<::prost_types::Duration>,
+    /// Looking up the host's address.
+    #[prost(message, optional, tag = "2")]
+    pub dns: ::core::option::Option<::prost_types::Duration>,
+    /// Connecting.
+    #[prost(message, optional, tag = "3")]
+    pub connect: ::core::option::Option<::prost_types::Duration>,
+    /// The TLS handshake; left out for http.
+    #[prost(message, optional, tag = "4")]
+    pub tls: ::core::option::Option<::prost_types::Duration>,
+    /// From the request's first byte to the head of the answer.
+    #[prost(message, optional, tag = "5")]
+    pub first_byte: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for ExchangeTiming {
+    const NAME: &'static str = "ExchangeTiming";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ExchangeTiming".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ExchangeTiming".into()
     }
 }
 /// What becomes of the sends that were held.
@@ -4334,6 +4204,32 @@ pub mod campaign_service_client {
                 .insert(GrpcMethod::new("campanile.v1.CampaignService", "PreviewSend"));
             self.inner.unary(req, path, codec).await
         }
+        /// Really posts one webhook and shows what came back. It counts nowhere, is in no log, and is posted also to a user who
+        /// would not enter.
+        pub async fn send_test(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SendTestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SendTestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/SendTest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "SendTest"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads the counters of a campaign since it was created.
         pub async fn get_campaign_stats(
             &mut self,
@@ -4462,6 +4358,15 @@ pub mod campaign_service_server {
             request: tonic::Request<super::PreviewSendRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PreviewSendResponse>,
+            tonic::Status,
+        >;
+        /// Really posts one webhook and shows what came back. It counts nowhere, is in no log, and is posted also to a user who
+        /// would not enter.
+        async fn send_test(
+            &self,
+            request: tonic::Request<super::SendTestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SendTestResponse>,
             tonic::Status,
         >;
         /// Reads the counters of a campaign since it was created.
@@ -5053,6 +4958,51 @@ pub mod campaign_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/campanile.v1.CampaignService/SendTest" => {
+                    #[allow(non_camel_case_types)]
+                    struct SendTestSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::SendTestRequest>
+                    for SendTestSvc<T> {
+                        type Response = super::SendTestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SendTestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::send_test(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SendTestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/campanile.v1.CampaignService/GetCampaignStats" => {
                     #[allow(non_camel_case_types)]
                     struct GetCampaignStatsSvc<T: CampaignService>(pub Arc<T>);
@@ -5136,6 +5086,554 @@ pub mod campaign_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "campanile.v1.CampaignService";
     impl<T> tonic::server::NamedService for CampaignServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Asks to take events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrackEventsRequest {
+    /// The events, at most 1,000 together with users, applied in order.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    /// Changes of users, applied in order before any of the events and before any trigger is looked at.
+    #[prost(message, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<UserUpdate>,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TrackEventsRequest {
+    const NAME: &'static str = "TrackEventsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TrackEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TrackEventsRequest".into()
+    }
+}
+/// What became of each event.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrackEventsResponse {
+    /// One for each event, in the order of the request.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<TrackedEvent>,
+    /// One for each change of a user, in the order of the request.
+    #[prost(message, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<UpsertedUser>,
+}
+impl ::prost::Name for TrackEventsResponse {
+    const NAME: &'static str = "TrackEventsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TrackEventsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TrackEventsResponse".into()
+    }
+}
+/// What became of one event.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrackedEvent {
+    /// The event's id, as given or as made by the server; empty when refused without one.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Taken or not.
+    #[prost(enumeration = "EventReceipt", tag = "2")]
+    pub receipt: i32,
+    /// Why it was not taken; empty when it was.
+    #[prost(message, repeated, tag = "3")]
+    pub faults: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for TrackedEvent {
+    const NAME: &'static str = "TrackedEvent";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TrackedEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TrackedEvent".into()
+    }
+}
+/// A part of a stream of events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamEventsRequest {
+    /// The events of this part, at most 1,000 together with users (4 MiB), applied in order.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    /// Changes of users, applied in order before any of the events of this part.
+    #[prost(message, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<UserUpdate>,
+}
+impl ::prost::Name for StreamEventsRequest {
+    const NAME: &'static str = "StreamEventsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.StreamEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.StreamEventsRequest".into()
+    }
+}
+/// What became of one part; the n-th answer is about the n-th request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamEventsResponse {
+    /// Events taken.
+    #[prost(int64, tag = "1")]
+    pub accepted: i64,
+    /// Events dropped because one of the same event_id was taken before.
+    #[prost(int64, tag = "2")]
+    pub repeats: i64,
+    /// Users stored.
+    #[prost(int64, tag = "3")]
+    pub users_stored: i64,
+    /// Events that were not taken; index is the place in the request's events.
+    #[prost(message, repeated, tag = "4")]
+    pub bad_events: ::prost::alloc::vec::Vec<BadItem>,
+    /// Changes of users that were not stored; index is the place in the request's users.
+    #[prost(message, repeated, tag = "5")]
+    pub bad_users: ::prost::alloc::vec::Vec<BadItem>,
+}
+impl ::prost::Name for StreamEventsResponse {
+    const NAME: &'static str = "StreamEventsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.StreamEventsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.StreamEventsResponse".into()
+    }
+}
+/// Whether an event was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EventReceipt {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// Taken, and kept for good.
+    Accepted = 1,
+    /// Dropped: an event of the same event_id was taken before.
+    Repeated = 2,
+    /// Not taken: it has faults.
+    Refused = 3,
+}
+impl EventReceipt {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EVENT_RECEIPT_UNSPECIFIED",
+            Self::Accepted => "EVENT_RECEIPT_ACCEPTED",
+            Self::Repeated => "EVENT_RECEIPT_REPEATED",
+            Self::Refused => "EVENT_RECEIPT_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EVENT_RECEIPT_UNSPECIFIED" => Some(Self::Unspecified),
+            "EVENT_RECEIPT_ACCEPTED" => Some(Self::Accepted),
+            "EVENT_RECEIPT_REPEATED" => Some(Self::Repeated),
+            "EVENT_RECEIPT_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod event_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What users did.
+    #[derive(Debug, Clone)]
+    pub struct EventServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl EventServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> EventServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> EventServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            EventServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes up to 1,000 events (4 MiB). What the answer calls accepted is kept for good; a bad one is answered with its
+        /// faults, the others are taken.
+        pub async fn track_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrackEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrackEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.EventService/TrackEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.EventService", "TrackEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes any number of events. Every request is answered, in order, once its events are kept for good; a caller that
+        /// does not read the answers is not read either.
+        pub async fn stream_events(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::StreamEventsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StreamEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.EventService/StreamEvents",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.EventService", "StreamEvents"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod event_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with EventServiceServer.
+    #[async_trait]
+    pub trait EventService: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes up to 1,000 events (4 MiB). What the answer calls accepted is kept for good; a bad one is answered with its
+        /// faults, the others are taken.
+        async fn track_events(
+            &self,
+            request: tonic::Request<super::TrackEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrackEventsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the StreamEvents method.
+        type StreamEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StreamEventsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Takes any number of events. Every request is answered, in order, once its events are kept for good; a caller that
+        /// does not read the answers is not read either.
+        async fn stream_events(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::StreamEventsRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamEventsStream>,
+            tonic::Status,
+        >;
+    }
+    /// What users did.
+    #[derive(Debug)]
+    pub struct EventServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> EventServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for EventServiceServer<T>
+    where
+        T: EventService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/campanile.v1.EventService/TrackEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct TrackEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::TrackEventsRequest>
+                    for TrackEventsSvc<T> {
+                        type Response = super::TrackEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrackEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::track_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TrackEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.EventService/StreamEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::StreamingService<super::StreamEventsRequest>
+                    for StreamEventsSvc<T> {
+                        type Response = super::StreamEventsResponse;
+                        type ResponseStream = T::StreamEventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::StreamEventsRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::stream_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for EventServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "campanile.v1.EventService";
+    impl<T> tonic::server::NamedService for EventServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

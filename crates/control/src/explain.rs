@@ -1,0 +1,180 @@
+//! Explains why a user was or was not sent a campaign: gathers what the stores keep of it, and asks the deciding functions about now.
+//!
+//! Changes nothing. What is known of the past is bounded by what the logs keep.
+
+use campanile_core::campaign::Campaign;
+use campanile_core::campaign_delivery::When;
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::event::Event;
+use campanile_core::kept::Kept;
+use campanile_core::limits;
+use campanile_core::log_row::Ended;
+use campanile_core::ports::{RefusedRow, SendRow, SendsQuery, StoredUser};
+use campanile_core::secret::Secrets;
+use campanile_core::webhook_headers::AttemptHead;
+use campanile_proto::v1 as wire;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use tonic::Status;
+
+use crate::deployment::Deployment;
+use crate::imagined::{self, Asked, Imagined, Subject};
+use crate::preview::shown;
+use crate::status;
+use crate::trial::{Candidate, NO_SEND, Trial, entry_of};
+use crate::write_campaign::timestamp;
+use crate::write_explain::{if_now, if_now_without_event, nothing_yet, of_refusal, of_send, write_steps};
+use crate::write_send::{write_attempts, write_send};
+use crate::write_stats::refusal;
+
+/// Past decisions of one answer.
+const PAST_MAX: usize = 20;
+
+pub async fn explain(
+    deployment: &Deployment,
+    request: wire::ExplainSendRequest,
+) -> Result<wire::ExplainSendResponse, Status> {
+    let now = deployment.now();
+    let wire::ExplainSendRequest { user_id, campaign_id, event, values } = request;
+    let asked = Asked { user_id: user_id.clone(), profile: None, event, values };
+    let (_, mut imagined) = imagined::read(asked, now)?;
+    let (record, campaign) = imagined::subject(deployment, Some(Subject::Stored(campaign_id)), now).await?;
+    let user = deployment.known_user(&user_id).await?;
+    let mut profile = user.profile.clone();
+    if let Some(event) = &imagined.event {
+        profile.count(event, now);
+    }
+    imagined.profile = Some(profile);
+    let past = past(deployment, &record, &user).await?;
+    let if_now = now_(deployment, (&record, &campaign), &imagined, now).await?;
+    let sentence =
+        past.first().map_or_else(|| nothing_yet(&if_now.sentence), |latest| latest.sentence.clone());
+    Ok(wire::ExplainSendResponse { sentence, if_now: Some(if_now), past })
+}
+
+async fn now_(
+    deployment: &Deployment,
+    (record, campaign): (&CampaignRecord, &Campaign),
+    imagined: &Imagined,
+    now: Timestamp,
+) -> Result<wire::IfNow, Status> {
+    let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
+    let trial = Trial::new((record, campaign), &secrets, &deployment.policy);
+    let entry = entry_of(campaign, imagined);
+    let candidate = Candidate { profile: imagined.profile.as_ref(), entry: entry.as_ref(), at: now };
+    let steps = trial.steps(&candidate);
+    let user = imagined.profile.as_ref().map_or("", |profile| &profile.id);
+    if let (When::Triggered(triggered), None) = (&campaign.when, &imagined.event) {
+        let steps = write_steps(&crate::trial::Steps { sending: Vec::new(), ..steps });
+        let names: Vec<&str> = triggered.triggers.iter().map(|trigger| trigger.event.as_str()).collect();
+        let sentence = if_now_without_event(user, &record.id, &steps, &names.join(" or "));
+        return Ok(wire::IfNow { steps, sentence, ..Default::default() });
+    }
+    let is_sent = steps.sending.last().is_some_and(|step| step.stopped.is_none());
+    let head = AttemptHead {
+        send_id: NO_SEND,
+        campaign_id: &record.id,
+        number: 1,
+        at: now,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let rendered = if is_sent { trial.render(&candidate, NO_SEND).ok() } else { None };
+    let steps = write_steps(&steps);
+    let event = imagined.event.as_ref();
+    Ok(wire::IfNow {
+        sentence: if_now(user, &record.id, &steps, event.map(|event| event.name.as_str())),
+        steps,
+        event: event.map(|event| write_event(user, event)),
+        request: rendered.map(|(_, masked)| shown(&masked, &head)),
+    })
+}
+
+/// What the logs keep of a user in a campaign, newest first.
+async fn past(
+    deployment: &Deployment,
+    record: &CampaignRecord,
+    user: &StoredUser,
+) -> Result<Vec<wire::PastDecision>, Status> {
+    let store = deployment.store.as_ref();
+    let user_id = user.profile.id.as_str();
+    let query = SendsQuery {
+        campaign: Some(record.no),
+        user: Some((store.layout().shard_of(user_id), user.no)),
+        // A send has a row for each attempt.
+        limit: PAST_MAX * 4,
+        ..SendsQuery::default()
+    };
+    let (sends, refusals) =
+        tokio::try_join!(store.sends(&query), store.refusals(record.no, limits::REFUSED_MAX))
+            .map_err(status::store)?;
+    let mut newest: Vec<SendRow> = Vec::new();
+    for row in sends.rows {
+        let is_known =
+            newest.iter().any(|known| known.row.key == row.row.key && known.row.action == row.row.action);
+        if !is_known && newest.len() < PAST_MAX {
+            newest.push(row);
+        }
+    }
+    let sends = newest.iter().map(|row| past_send(deployment, record, row, user_id));
+    let mut past: Vec<(Timestamp, wire::PastDecision)> = try_join_all(sends).await?;
+    let refused = refusals.iter().filter(|row| row.user_id == user_id).take(PAST_MAX);
+    past.extend(refused.map(|row| (row.at, past_refusal(row, user_id))));
+    past.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    past.truncate(PAST_MAX);
+    Ok(past.into_iter().map(|(_, decision)| decision).collect())
+}
+
+async fn past_send(
+    deployment: &Deployment,
+    record: &CampaignRecord,
+    row: &SendRow,
+    user_id: &str,
+) -> Result<(Timestamp, wire::PastDecision), Status> {
+    let store = deployment.store.as_ref();
+    let row = &row.clone();
+    // Of what went well, or was never tried, the row says all there is.
+    let attempts = if matches!(row.row.ended, Ended::Failed(_) | Ended::Retrying) || row.row.attempts > 1 {
+        let id = row.row.send_id(store.layout(), row.shard);
+        let trail = store.send(&id).await.map_err(status::store)?;
+        let kept = trail.kept.as_deref().and_then(|bytes| Kept::unpack(bytes).ok());
+        write_attempts(&trail.rows, kept.as_ref())
+    } else {
+        write_attempts(std::slice::from_ref(row), None)
+    };
+    let decision = wire::PastDecision {
+        sentence: of_send(&row.row, user_id, &record.id),
+        at: Some(timestamp(row.row.at)),
+        send: Some(write_send(store.layout(), Some(record), row)),
+        attempts,
+        detail: row.row.text.clone(),
+        ..Default::default()
+    };
+    Ok((row.row.at, decision))
+}
+
+fn past_refusal(row: &RefusedRow, user_id: &str) -> wire::PastDecision {
+    wire::PastDecision {
+        sentence: of_refusal(row, user_id, None),
+        at: Some(timestamp(row.at)),
+        refusal: refusal(row.reason) as i32,
+        detail: row.text.clone(),
+        cause: row.cause.clone(),
+        ..Default::default()
+    }
+}
+
+pub fn write_event(user_id: &str, event: &Event) -> wire::Event {
+    let properties = &event.properties;
+    wire::Event {
+        name: event.name.clone(),
+        user_id: user_id.to_owned(),
+        properties: if properties.is_empty() {
+            String::new()
+        } else {
+            serde_json::Value::Object(properties.clone()).to_string()
+        },
+        value: event.value,
+        occurred_at: Some(timestamp(event.occurred_at)),
+        event_id: event.id.clone(),
+    }
+}

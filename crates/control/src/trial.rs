@@ -1,0 +1,205 @@
+//! Pure. A campaign tried with a user: asks the scheduler's and the sender's own gates what would be decided, and sends nothing.
+//!
+//! Previews, explanations, rehearsals and plans all come through here; there is no second copy of a rule.
+
+use campanile_core::campaign::Campaign;
+use campanile_core::campaign_delivery::When;
+use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
+use campanile_core::event::EntryData;
+use campanile_core::network::Policy;
+use campanile_core::number::{UserNo, millis};
+use campanile_core::own_zone;
+use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::secret::Secrets;
+use campanile_core::user::Profile;
+use campanile_core::webhook::{Request, Unsendable};
+use campanile_scheduler::campaigns::began_at;
+use campanile_scheduler::entering::{self, Entering};
+use campanile_sender::admit::{self, Decision, Given};
+use jiff::Timestamp;
+
+use crate::imagined::Imagined;
+
+/// Stands where a real send has its id.
+pub const NO_SEND: &str = "preview";
+
+/// A campaign, and all it is judged by.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    pub record: &'a CampaignRecord,
+    /// Of the record's revision.
+    pub campaign: &'a Campaign,
+    pub secrets: &'a Secrets,
+    pub policy: &'a Policy,
+    pub control: ControlWord,
+}
+
+/// Whom it is tried with.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    /// None: there is no such user.
+    pub profile: Option<&'a Profile>,
+    /// The event of a triggered campaign, the values of a manual one. None: an occurrence, or nothing that could set it off.
+    pub entry: Option<&'a EntryData>,
+    /// When the event arrives, the request comes, or the occurrence fires.
+    pub at: Timestamp,
+}
+
+/// What would become of a candidate, with why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Sent(Request),
+    Refused(Refusal, String),
+    Suppressed(Suppression, String),
+    Waits(Timestamp, String),
+}
+
+/// The gates of both parts, up to the one that stops the candidate.
+pub struct Steps {
+    pub entering: Vec<entering::Step>,
+    /// Empty where the candidate does not enter.
+    pub sending: Vec<admit::Step>,
+}
+
+impl<'a> Trial<'a> {
+    pub fn new(
+        (record, campaign): (&'a CampaignRecord, &'a Campaign),
+        secrets: &'a Secrets,
+        policy: &'a Policy,
+    ) -> Trial<'a> {
+        // A draft has none yet: nobody enters it, so nobody asks.
+        let none = || ControlWord { flow: Flow::Held, apply_revision: 0, lease_secs: 0, weight: 1, epoch: 0 };
+        let control = record.control_word().unwrap_or_else(none);
+        Trial { record, campaign, secrets, policy, control }
+    }
+
+    pub fn fate(&self, candidate: &Candidate<'_>) -> Fate {
+        let entering = self.entering(candidate);
+        if let Some((gate, reason)) = entering::refused(&entering) {
+            return Fate::Refused(reason, (gate.saw)(&entering));
+        }
+        match self.with_given(candidate, entering.due_at, |given| admit::admit(given)) {
+            Decision::Send(request) => Fate::Sent(request),
+            Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
+            Decision::Hold(until, text) => Fate::Waits(until, text),
+            Decision::Later(due_at) => Fate::Waits(due_at, "the user's clock is not there yet".to_owned()),
+            Decision::Refuse(reason, text) => Fate::Refused(reason, text),
+        }
+    }
+
+    pub fn steps(&self, candidate: &Candidate<'_>) -> Steps {
+        let facts = self.entering(candidate);
+        let entering = entering::steps(&facts);
+        let enters = entering.iter().all(|step| step.refused.is_none());
+        let sending =
+            if enters { self.with_given(candidate, facts.due_at, admit::steps) } else { Vec::new() };
+        Steps { entering, sending }
+    }
+
+    /// Why the user would not enter.
+    pub fn refused(&self, candidate: &Candidate<'_>) -> Option<(Refusal, String)> {
+        let entering = self.entering(candidate);
+        entering::refused(&entering).map(|(gate, reason)| (reason, (gate.saw)(&entering)))
+    }
+
+    /// The request as it would be posted, whatever the gates say; and as it may be shown, with secrets masked.
+    pub fn render(&self, candidate: &Candidate<'_>, send_id: &str) -> Result<(Request, Request), Unsendable> {
+        let due_at = self.entering(candidate).due_at;
+        let send = self.due_send(candidate, due_at);
+        let given = Given { send_id, ..self.given(candidate, &send, due_at) };
+        let (Some(version), Some(context)) = (given.version(), given.context()) else {
+            let detail = "there is no such user".to_owned();
+            return Err(Unsendable { reason: Suppression::UserDeleted, detail });
+        };
+        Ok((version.webhook.render(&context)?, version.webhook.render_masked(&context)?))
+    }
+
+    fn entering<'c>(&'c self, candidate: &Candidate<'c>) -> Entering<'c> {
+        let (record, campaign, profile) = (self.record, self.campaign, candidate.profile);
+        match candidate.entry {
+            Some(EntryData::Event(event)) => {
+                let of = (record, Some(campaign), began_at(record));
+                Entering::by_event(of, event, candidate.at, profile, candidate.at)
+            }
+            Some(EntryData::Values(values)) => {
+                let given = (values, Skip::default());
+                Entering::by_request(record, campaign, given, profile, candidate.at)
+            }
+            None => Entering::by_occurrence(record, campaign, candidate.at, profile, candidate.at),
+        }
+    }
+
+    /// As if the send were claimed the moment it is due.
+    fn with_given<T>(
+        &self,
+        candidate: &Candidate<'_>,
+        due_at: Timestamp,
+        ask: impl FnOnce(&Given<'_>) -> T,
+    ) -> T {
+        let send = self.due_send(candidate, due_at);
+        ask(&self.given(candidate, &send, due_at))
+    }
+
+    fn due_send(&self, candidate: &Candidate<'_>, due_at: Timestamp) -> DueSend {
+        let kind = match candidate.entry {
+            Some(EntryData::Event(_)) => EntryKind::Event,
+            Some(EntryData::Values(_)) => EntryKind::Request,
+            None => EntryKind::Occurrence,
+        };
+        DueSend {
+            pinned: false,
+            has_data: candidate.entry.is_some(),
+            has_request: false,
+            skip: Skip::default(),
+            kind,
+            user: UserNo(0),
+            key: self.key(candidate, due_at),
+            action: 0,
+            due_at,
+            revision: self.record.revision,
+            attempts: 0,
+            redeliveries: 0,
+            first_claim_after_ms: 0,
+        }
+    }
+
+    /// On users' own clocks an occurrence is named by the wall clock it is due at.
+    fn key(&self, candidate: &Candidate<'_>, due_at: Timestamp) -> u64 {
+        let zones = &self.campaign.zones;
+        let zone = candidate.profile.filter(|_| zones.are_own).and_then(|profile| zones.of(profile));
+        zone.map_or(0, |zone| millis(own_zone::name_of(zone.to_datetime(due_at))))
+    }
+
+    fn given<'c>(&'c self, candidate: &Candidate<'c>, send: &'c DueSend, due_at: Timestamp) -> Given<'c> {
+        Given {
+            send,
+            send_id: NO_SEND,
+            class: Class::First,
+            control: &self.control,
+            record: self.record,
+            campaign: self.campaign,
+            profile: candidate.profile,
+            entry: Ok(candidate.entry),
+            kept: None,
+            secrets: self.secrets,
+            policy: self.policy,
+            now: due_at.max(candidate.at),
+        }
+    }
+}
+
+/// The record of a campaign as it would be if it were active: what previews and rehearsals are about.
+pub fn as_if_active(record: &CampaignRecord) -> CampaignRecord {
+    CampaignRecord { state: State::Active, transitions: Vec::new(), ..record.clone() }
+}
+
+/// What sets a campaign off, of what a caller gave.
+pub fn entry_of(campaign: &Campaign, given: &Imagined) -> Option<EntryData> {
+    match campaign.when {
+        When::Triggered(_) => given.event.clone().map(EntryData::Event),
+        When::Manual => Some(EntryData::Values(given.values.clone())),
+        When::OneTime(_) | When::Recurring(_) => None,
+    }
+}
