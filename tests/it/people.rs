@@ -8,6 +8,7 @@ use campanile_tests::target::{DEADLINE, Reply, Target};
 use campanile_tests::until::until;
 
 crate::on_both_stores!(
+    a_campaign_whose_sends_come_to_nothing_pauses_itself_and_says_why,
     a_throttle_is_kept_over_all_senders_and_all_of_it_is_used,
     quiet_hours_hold_or_drop_by_the_users_own_clock,
     behaviour_over_a_window_decides_and_is_rendered,
@@ -53,6 +54,40 @@ limits: {{throttle: 20/s}}
     let took = times[59] - times[0];
     assert!(took >= std::time::Duration::from_millis(2_700), "60 at 20 a second took {took:?}");
     assert!(took < std::time::Duration::from_secs(8), "60 at 20 a second took {took:?}");
+}
+
+async fn a_campaign_whose_sends_come_to_nothing_pauses_itself_and_says_why(running: Running) {
+    let target = Target::scripted(|_, _| Reply::status(404)).await;
+    running.users((0..300).map(|i| (format!("u{i}"), String::new()))).await;
+    for (id, limits) in [("stops", "throttle: 60/s"), ("goes-on", "auto_pause: false")] {
+        running
+            .activate(&format!(
+                r#"
+id: {id}
+audience: everyone
+delivery: {{one_time: now}}
+webhook: {{url: "{}", data: {{id: "{{{{ user_id }}}}"}}}}
+limits: {{{limits}}}
+"#,
+                target.url(&format!("/{id}"))
+            ))
+            .await;
+    }
+    let paused = wire::CampaignState::Paused as i32;
+    let looked = until(DEADLINE, async || (running.campaign("stops").await.state == paused).then_some(()));
+    looked.await.expect("it pauses by itself");
+    let stats = running.stats("stops").await;
+    assert!((100..300).contains(&stats.failed) && stats.pending > 0, "the rest is held: {stats:?}");
+    let stats = running.stats_until("goes-on", |stats| stats.finished == 300).await;
+    assert_eq!(stats.failed, 300);
+    let ended = wire::CampaignState::Ended as i32;
+    let looked = until(DEADLINE, async || (running.campaign("goes-on").await.state == ended).then_some(()));
+    looked.await.expect("who says no is not paused");
+    // Who lets it go gets another hundred.
+    let before = running.stats("stops").await.failed;
+    let request = wire::ResumeCampaignRequest { id: "stops".to_owned(), ..Default::default() };
+    running.api.campaigns.clone().resume_campaign(request).await.expect("it is resumed");
+    running.stats_until("stops", |stats| stats.failed >= (before + 50).min(300)).await;
 }
 
 async fn quiet_hours_hold_or_drop_by_the_users_own_clock(running: Running) {

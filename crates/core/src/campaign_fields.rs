@@ -109,7 +109,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
         Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
         Some(Kind::OneTime(_) | Kind::Recurring(_) | Kind::Manual) | None => {}
     }
-    later(draft.limits.auto_pause == Some(true), "limits.auto_pause", "pausing by itself is");
 }
 
 fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &str, &str)) {

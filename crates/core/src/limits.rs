@@ -172,6 +172,8 @@ pub const LOG_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const FAILED_MAX: usize = 100_000;
 /// And for how long, with their requests.
 pub const FAILED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The last sends of a campaign that decide whether it pauses itself.
+pub const AUTO_PAUSE_SENDS: usize = 100;
 /// Refusals kept singly, per campaign.
 pub const REFUSED_MAX: usize = 1_000;
 /// Rows of one page of a listing.

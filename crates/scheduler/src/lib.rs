@@ -1,6 +1,6 @@
 //! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
 //!
-//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`,
+//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`, `auto_pause`,
 //! all by way of `shards`. Loop: `run`.
 
 pub mod run;
@@ -11,6 +11,7 @@ pub mod occurrence;
 pub mod plan;
 pub mod trigger;
 
+pub mod auto_pause;
 pub mod campaigns;
 pub mod event_pass;
 pub mod fan_out;

@@ -8,13 +8,14 @@ use campanile_core::ports::{Clock, Store, StoreError, Work};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use crate::auto_pause::Watch;
 use crate::campaigns::Campaigns;
 use crate::fan_out::FanOut;
 use crate::finish::Looks;
 use crate::occurrence::{Step, decide};
 use crate::reconcile::Shown;
 use crate::shards::{Troubles, aside};
-use crate::{event_pass, finish, queue_pass, reconcile};
+use crate::{auto_pause, event_pass, finish, queue_pass, reconcile};
 
 /// The longest sleep: what a lost wake-up costs.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
@@ -40,6 +41,7 @@ pub struct Scheduler {
     fan_out: FanOut,
     shown: Shown,
     looks: Looks,
+    watch: Watch,
     slow_at: Option<Timestamp>,
 }
 
@@ -93,6 +95,7 @@ impl Scheduler {
             fan_out: FanOut::default(),
             shown: Shown::new(),
             looks: Looks::default(),
+            watch: Watch::default(),
             slow_at: None,
         }
     }
@@ -140,6 +143,12 @@ impl Scheduler {
             for record in finish::pass(store, &self.campaigns, &mut self.looks, now, troubles).await? {
                 tracing::info!(campaign = record.id, "ended: its last send is settled");
                 did.ended += 1;
+                did.more = true;
+                self.campaigns.replace_record(record);
+            }
+            for record in auto_pause::pass(store, &self.campaigns, &mut self.watch, now, troubles).await? {
+                let why = record.transitions.last().map_or("", |transition| transition.note.as_str());
+                tracing::warn!(campaign = record.id, "{why}");
                 did.more = true;
                 self.campaigns.replace_record(record);
             }
