@@ -5,7 +5,8 @@
 use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
 use campanile_core::behaviour::{Behaviour, Values};
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, Schedule, State, Transition};
-use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
+use campanile_core::delivery_record::{DeliveryRecord, OpenEntry, Status};
 use campanile_core::draft::{Audience, Delivery, Draft, Kind, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, SendId, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
@@ -130,6 +131,7 @@ fn a_control_word_is_12_bytes() {
         lease_secs: 45,
         weight: 9,
         epoch: 0x01_0203_0405,
+        bits: EVENTS_FIRST | HISTORY,
     };
     check("control_word.hex", &hex(&word.encode()));
     assert_eq!(ControlWord::decode(&word.encode()), Ok(word));
@@ -237,6 +239,7 @@ fn a_campaign_record_is_one_json_document() {
             ..Default::default()
         },
         dropped_until: None,
+        history: false,
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),
@@ -276,4 +279,30 @@ fn an_attempt_s_outcome_keeps_its_place_in_the_list() {
         outcome,
     });
     check("attempts.json", &serde_json::to_string(&attempts).expect("JSON"));
+}
+
+#[test]
+fn a_delivery_record_keeps_its_bytes() {
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(1_795_510_800_000 + ms).unwrap();
+    let entry = |key: u64, status, same| OpenEntry {
+        key,
+        narrow: 0x1112_1314_1516_1718,
+        due_at: at(3),
+        looked_at: at(2),
+        since: at(1),
+        entered_at: at(0),
+        status,
+        same,
+    };
+    let record = DeliveryRecord {
+        reached: 258,
+        last_reached_at: Some(at(-1)),
+        open: vec![
+            entry(0x0102_0304_0506_0708, Status::Pending, vec![(0x2122_2324, 0x3132_3334_3536_3738)]),
+            entry(9, Status::Cancelled, vec![]),
+            entry(10, Status::Superseded, vec![]),
+        ],
+    };
+    check("delivery_record.hex", &hex(&record.encode()));
+    assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
 }

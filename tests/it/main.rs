@@ -36,6 +36,7 @@ mod attempts;
 mod bad_input;
 mod commands;
 mod deliveries;
+mod deliveries_pending;
 mod deliveries_time;
 mod explain;
 mod health;

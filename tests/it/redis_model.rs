@@ -256,7 +256,8 @@ impl Model {
 
     async fn control(&mut self, campaign: u32, flow: Flow) {
         let epoch = self.flow.get(&campaign).map_or(1, |(_, epoch)| epoch + 1);
-        let word = |flow, epoch| ControlWord { flow, apply_revision: 0, lease_secs: 60, weight: 1, epoch };
+        let word =
+            |flow, epoch| ControlWord { flow, apply_revision: 0, lease_secs: 60, weight: 1, epoch, bits: 0 };
         self.store.set_control(SHARD, CampaignNo(campaign), word(flow, epoch)).await.unwrap();
         self.flow.insert(campaign, (flow, epoch));
         if epoch > 1 {

@@ -36,7 +36,7 @@ impl Rig {
     }
 
     pub(crate) async fn run_campaign(&self, campaign: u32, flow: Flow, weight: u8, epoch: u64) {
-        let word = ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch };
+        let word = ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch, bits: 0 };
         self.store.set_control(SHARD, CampaignNo(campaign), word).await.unwrap();
     }
 

@@ -227,7 +227,8 @@ async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
     let server = RedisServer::start();
     let clock = Arc::new(StoreClock::new());
     let store = RedisStore::connect(&server.url(), clock.clone(), [7; 19], Some(5)).await.unwrap();
-    let word = ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight: 1, epoch: 1 };
+    let word =
+        ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight: 1, epoch: 1, bits: 0 };
     let begin = store.sends_after("", 100).await.unwrap();
     assert!(begin.rows.is_empty());
     let mut settled = 0;

@@ -52,6 +52,12 @@ macro_rules! conforms {
             a_held_send_may_be_due_at_another_instant,
             who_came_since_is_walked_where_that_is_asked,
         );
+        $crate::conforms!($make, conformance_records:
+            a_delivery_record_is_written_only_over_what_was_read,
+            a_claim_marks_the_entries_a_record_lists_and_a_settle_how_they_ended,
+            what_was_taken_for_waiting_must_still_wait,
+            a_send_waits_for_events_that_came_before_it_was_due,
+        );
         $crate::conforms!($make, conformance_bounds:
             a_full_event_log_refuses_and_stores_nothing,
             foreign_events_are_put_aside_with_the_rest_of_the_page,

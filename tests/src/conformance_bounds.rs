@@ -79,7 +79,8 @@ pub async fn refusals_are_kept_newest_first_and_bounded(store: &dyn Store, shard
 
 pub async fn lanes_are_served_by_weight_and_none_starves(store: &dyn Store, shard: Shard) {
     for (campaign, weight) in [(1, 1), (2, 3)] {
-        let word = ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight, epoch: 1 };
+        let word =
+            ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight, epoch: 1, bits: 0 };
         store.set_control(shard, CampaignNo(campaign), word).await.expect("the store answers");
     }
     add(store, shard, 1, users(1, 1..=500)).await;
@@ -144,7 +145,8 @@ pub async fn what_was_never_attempted_takes_a_newer_revision(store: &dyn Store, 
 }
 
 async fn apply_to_pending(store: &dyn Store, shard: Shard) {
-    let word = ControlWord { flow: Flow::Running, apply_revision: 9, lease_secs: 45, weight: 1, epoch: 9 };
+    let word =
+        ControlWord { flow: Flow::Running, apply_revision: 9, lease_secs: 45, weight: 1, epoch: 9, bits: 0 };
     store.set_control(shard, NO, word).await.expect("the store answers");
 }
 

@@ -80,6 +80,7 @@ pub fn record(id: &str) -> CampaignRecord {
         updated_at: past(),
         schedule: Default::default(),
         dropped_until: None,
+        history: false,
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },
@@ -91,7 +92,7 @@ pub async fn run_campaign(store: &dyn Store, shard: Shard) {
 }
 
 pub async fn set_flow(store: &dyn Store, shard: Shard, flow: Flow, epoch: u64, lease_secs: u8) {
-    let word = ControlWord { flow, apply_revision: 2, lease_secs, weight: 1, epoch };
+    let word = ControlWord { flow, apply_revision: 2, lease_secs, weight: 1, epoch, bits: 0 };
     store.set_control(shard, NO, word).await.expect("the store answers");
 }
 

@@ -152,6 +152,7 @@ fn record() -> CampaignRecord {
         updated_at: now(),
         schedule: Schedule::default(),
         dropped_until: None,
+        history: false,
         transitions: Vec::new(),
         last_request: None,
         draft: Draft {

@@ -63,6 +63,7 @@ pub async fn update(
             return Ok((record, campaign));
         }
         let is_moved = draft.delivery != record.draft.delivery;
+        record.note_history();
         record.draft = draft;
         record.revision += 1;
         record.epoch += 1;

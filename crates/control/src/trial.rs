@@ -70,7 +70,14 @@ impl<'a> Trial<'a> {
         policy: &'a Policy,
     ) -> Trial<'a> {
         // A draft has none yet: nobody enters it, so nobody asks.
-        let none = || ControlWord { flow: Flow::Held, apply_revision: 0, lease_secs: 0, weight: 1, epoch: 0 };
+        let none = || ControlWord {
+            flow: Flow::Held,
+            apply_revision: 0,
+            lease_secs: 0,
+            weight: 1,
+            epoch: 0,
+            bits: 0,
+        };
         let control = record.control_word().unwrap_or_else(none);
         Trial { record, campaign, secrets, policy, control }
     }
@@ -182,6 +189,7 @@ impl<'a> Trial<'a> {
             campaign: self.campaign,
             profile: candidate.profile,
             entry: Ok(candidate.entry),
+            opened: None,
             kept: None,
             secrets: self.secrets,
             policy: self.policy,

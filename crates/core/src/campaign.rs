@@ -185,6 +185,11 @@ impl Campaign {
                     all.push((format!("delivery.triggered.when[{i}].where"), condition));
                 }
             }
+            for (i, rule) in triggered.cancel_on.iter().enumerate() {
+                if let Some(condition) = &rule.condition {
+                    all.push((format!("delivery.triggered.cancel_on[{i}].where"), condition));
+                }
+            }
         }
         all
     }

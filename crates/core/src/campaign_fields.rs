@@ -114,14 +114,10 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
 fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &str, &str)) {
     let at = |name: &str| format!("delivery.triggered.{name}");
     for (i, trigger) in triggered.when.iter().enumerate() {
-        let known = matches!(trigger.on, TriggerOn::Event(_) | TriggerOn::Nothing);
+        let known = matches!(trigger.on, TriggerOn::Event(_) | TriggerOn::FirstEvent(_) | TriggerOn::Nothing);
         later(!known, &at(&format!("when[{i}]")), "triggers other than an event are");
     }
-    later(!triggered.cancel_on.is_empty(), &at("cancel_on"), "cancel events are");
-    let each = matches!(triggered.if_pending, IfPending::Unspecified | IfPending::Each);
-    later(!each, &at("if_pending"), "policies other than each are");
-    later(!triggered.key.is_empty(), &at("key"), "a key is");
-    later(triggered.entry_limits.is_some(), &at("entry_limits"), "entry limits are");
+    later(triggered.if_pending == IfPending::Collect, &at("if_pending"), "collect is");
 }
 
 fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)) {

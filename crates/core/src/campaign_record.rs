@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control_word::{ControlWord, Flow};
-use crate::draft::Draft;
+use crate::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
+use crate::draft::{Draft, IfPending, Kind};
 use crate::limits;
 use crate::number::CampaignNo;
 
@@ -48,6 +48,9 @@ pub struct CampaignRecord {
     pub dropped_until: Option<Timestamp>,
     #[serde(default)]
     pub transitions: Vec<Transition>,
+    /// Some revision kept delivery records: they are read until the end, also if the newest one needs none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history: bool,
     /// The request that last changed it: the same request again answers the same.
     #[serde(default)]
     pub last_request: Option<String>,
@@ -101,6 +104,7 @@ impl CampaignRecord {
             updated_at: now,
             schedule: Schedule::default(),
             dropped_until: None,
+            history: false,
             transitions: Vec::new(),
             last_request: None,
             draft,
@@ -109,6 +113,7 @@ impl CampaignRecord {
 
     /// Moves to `state` and notes it; the epoch grows, so every shard will hear of it.
     pub fn move_to(&mut self, state: State, at: Timestamp, by: &str, note: &str) {
+        self.note_history();
         self.state = state;
         self.epoch += 1;
         self.updated_at = at;
@@ -116,6 +121,11 @@ impl CampaignRecord {
         if self.transitions.len() > TRANSITIONS_MAX {
             self.transitions.remove(0);
         }
+    }
+
+    /// To be called before the definition changes.
+    pub fn note_history(&mut self) {
+        self.history |= keeps_history(&self.draft);
     }
 
     /// The word every shard must hold. A draft has none.
@@ -133,11 +143,24 @@ impl CampaignRecord {
             lease_secs: lease.as_secs().min(255) as u8,
             weight: self.draft.limits.weight.clamp(1, 255) as u8,
             epoch: self.epoch,
+            bits: if self.history || keeps_history(&self.draft) { HISTORY | EVENTS_FIRST } else { 0 },
         })
     }
 
     /// Whether triggers and requests may enter users.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Active)
+    }
+}
+
+/// Whether the entries of a definition depend on one another, or on events after them.
+fn keeps_history(draft: &Draft) -> bool {
+    match &draft.delivery.kind {
+        Some(Kind::Triggered(triggered)) => {
+            !triggered.cancel_on.is_empty()
+                || triggered.entry_limits.is_some()
+                || !matches!(triggered.if_pending, IfPending::Unspecified | IfPending::Each)
+        }
+        _ => false,
     }
 }

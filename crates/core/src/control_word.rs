@@ -4,6 +4,8 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | 1 | 1 | 3 | 1 | 1 | 5 |
 //!
+//! Bits: 2 `events_first`, 8 `history`; the others are kept for later.
+//!
 //! The epoch grows by one with every change; a shard keeps the word with the highest epoch it was shown.
 
 use crate::due_send::{ForeignBytes, be};
@@ -33,12 +35,27 @@ pub struct ControlWord {
     pub weight: u8,
     /// 40 bits.
     pub epoch: u64,
+    pub bits: u8,
 }
 
+/// A claim takes no send that is due after the first event of the log was accepted: that event may cancel it.
+pub const EVENTS_FIRST: u8 = 1 << 1;
+/// The campaign keeps delivery records: a claim reads them and marks the entry, a settle marks how it ended.
+pub const HISTORY: u8 = 1 << 3;
+
 impl ControlWord {
+    pub fn keeps_history(&self) -> bool {
+        self.bits & HISTORY != 0
+    }
+
+    pub fn waits_for_events(&self) -> bool {
+        self.bits & EVENTS_FIRST != 0
+    }
+
     pub fn encode(&self) -> [u8; CONTROL_BYTES] {
         let mut out = [0; CONTROL_BYTES];
         out[0] = self.flow as u8;
+        out[1] = self.bits;
         out[2..5].copy_from_slice(&self.apply_revision.to_be_bytes()[1..]);
         out[5] = self.lease_secs;
         out[6] = self.weight.max(1);
@@ -61,6 +78,7 @@ impl ControlWord {
             lease_secs: bytes[5],
             weight: bytes[6],
             epoch: be(&bytes[7..]),
+            bits: bytes[1],
         })
     }
 }

@@ -21,6 +21,7 @@ mod user_bytes;
 pub mod attempt;
 pub mod control_word;
 pub mod counter;
+pub mod delivery_record;
 pub mod due_send;
 pub mod log_row;
 

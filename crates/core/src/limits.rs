@@ -124,6 +124,10 @@ pub const CATCH_UP_DEFAULT: Duration = Duration::from_secs(3600);
 pub const ON_TIME: Duration = Duration::from_secs(5);
 /// Occurrences of a campaign in users' own zones that are under way at once: one an hour, from the first place on earth to the last.
 pub const OWN_OCCURRENCES_MAX: usize = 30;
+/// Open entries of one user in one campaign that keeps delivery records; then it is full (`entry_limit`).
+pub const OPEN_ENTRIES_MAX: usize = 100;
+/// Properties that one cancel event compares.
+pub const SAME_MAX: usize = 8;
 /// Triggers of one campaign, cancel events likewise.
 pub const TRIGGERS_MAX: usize = 16;
 /// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::campaign_record::CampaignRecord;
 use crate::control_word::ControlWord;
 use crate::counter::{Count, Counter};
+use crate::delivery_record::{RecordChange, StoredRecord};
 use crate::draft::Draft;
 use crate::due_send::{DueEntry, Lease, SendId};
 use crate::log_row::{Ended, LogRow};
@@ -152,8 +153,15 @@ pub trait Events {
     /// The first events of the log, with their users' profiles.
     fn read_events(&self, shard: Shard, limit: usize) -> Answer<'_, EventPage>;
 
-    /// If the log's head, the shard's control number and every user's version are still those read: writes the users' profiles,
-    /// adds the entries, logs what ended at once, counts, keeps the refusals, moves foreign events aside and the head on by `read`.
+    /// What is kept of users' entries into campaigns, in the order asked.
+    fn read_records<'a>(
+        &'a self,
+        shard: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<StoredRecord>>;
+
+    /// If the log's head, the shard's control number, every user's version and every delivery record are still those read, and no
+    /// send that was taken for waiting was claimed: writes the users' profiles and records, adds the entries, logs what ended at once, counts, keeps the refusals, moves foreign events aside and the head on by `read`.
     /// Else nothing: `false`.
     fn commit_events<'a>(&'a self, shard: Shard, commit: &'a EventCommit) -> Answer<'a, bool>;
 }
@@ -193,6 +201,7 @@ pub struct EventCommit {
     pub read: usize,
     /// With the version that was read.
     pub users: Vec<StoredUser>,
+    pub records: Vec<RecordChange>,
     pub entries: Vec<NewEntry>,
     /// Sends that ended in being planned: they are only logged.
     pub ended: Vec<LogRow>,
@@ -288,7 +297,8 @@ pub trait Queue {
     fn release(&self, shard: Shard, limit: usize) -> Answer<'_, Released>;
 
     /// Leases up to `want` sends, fair over lanes; pins revision and first claim of each. Lanes of campaigns that are held, or
-    /// have no control word, are passed over.
+    /// have no control word, are passed over; so are sends of campaigns that wait for events while one waits that was accepted before
+    /// the send was due. An entry that its delivery record lists is marked as begun, and its settle marks how it ended.
     fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed>;
 
     /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs.
@@ -358,6 +368,8 @@ pub struct Job {
     pub data: Option<Vec<u8>>,
     /// A packed rendered request with its attempts, after a first failed attempt.
     pub kept: Option<Vec<u8>>,
+    /// A packed `DeliveryRecord`, where the campaign keeps them.
+    pub record: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

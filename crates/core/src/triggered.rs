@@ -1,30 +1,75 @@
 //! Pure. What sets a triggered campaign off, how long its sends wait, and between which instants anybody enters; read from its draft.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::campaign_fields::{check_name, expression};
 use crate::civil_text::{parse_end, parse_start};
 use crate::delay::Delay;
-use crate::draft::{self, OnWindowEnd, TriggerOn};
+use crate::draft::{self, IfPending, OnWindowEnd, TriggerOn};
 use crate::event::Event;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::Faults;
 use crate::limits;
+use crate::value_path::ValuePath;
 
 #[derive(Debug)]
 pub struct Triggered {
     pub triggers: Vec<EventTrigger>,
     pub delay: Delay,
     pub window: Window,
+    pub cancel_on: Vec<CancelEvent>,
+    pub if_pending: Pending,
+    /// What narrows *pending* to entries with the same value.
+    pub key: Option<ValuePath>,
+    pub entry_limits: EntryLimits,
+}
+
+/// What a further trigger does while an entry is pending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pending {
+    #[default]
+    Each,
+    Ignore,
+    Restart,
+}
+
+/// How often one user may enter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryLimits {
+    /// 0: no bound.
+    pub ever: u32,
+    pub once_per: Option<SignedDuration>,
+}
+
+/// An event that ends pending entries.
+#[derive(Debug)]
+pub struct CancelEvent {
+    pub event: String,
+    pub condition: Option<Expression>,
+    /// Properties that must equal the trigger's, by name.
+    pub same: Vec<(String, ValuePath)>,
 }
 
 impl Triggered {
+    /// Whether its entries depend on one another, or on events after them.
+    pub fn keeps_records(&self) -> bool {
+        !self.cancel_on.is_empty()
+            || self.entry_limits != EntryLimits::default()
+            || self.if_pending != Pending::Each
+    }
+
+    /// The properties that any cancel event compares.
+    pub fn compared(&self) -> impl Iterator<Item = &(String, ValuePath)> {
+        self.cancel_on.iter().flat_map(|rule| &rule.same)
+    }
+
     /// Whether a trigger takes the event.
     pub fn fits(&self, event: &Event, facts: &Facts<'_>) -> bool {
         let is_met = |trigger: &EventTrigger| {
-            trigger.condition.as_ref().is_none_or(|condition| condition.matches(facts))
+            trigger.takes(facts)
+                && trigger.condition.as_ref().is_none_or(|condition| condition.matches(facts))
         };
         self.naming(event).any(is_met)
     }
@@ -33,6 +78,9 @@ impl Triggered {
     pub fn saw(&self, event: &Event, facts: &Facts<'_>) -> String {
         let mut refused = None;
         for trigger in self.naming(event) {
+            if !trigger.takes(facts) {
+                continue;
+            }
             let Some(condition) = &trigger.condition else {
                 return format!("every {} sets it off", event.name);
             };
@@ -42,7 +90,13 @@ impl Triggered {
             }
             refused = refused.or(Some(saw));
         }
-        refused.map_or_else(|| format!("no trigger names the event {:?}", event.name), |saw| saw.saw())
+        refused.map_or_else(
+            || match self.naming(event).next() {
+                Some(_) => format!("it is not the user's first {}", event.name),
+                None => format!("no trigger names the event {:?}", event.name),
+            },
+            |saw| saw.saw(),
+        )
     }
 
     fn naming(&self, event: &Event) -> impl Iterator<Item = &EventTrigger> {
@@ -54,7 +108,16 @@ impl Triggered {
 #[derive(Debug)]
 pub struct EventTrigger {
     pub event: String,
+    /// Only the first one of a user, imported ones included.
+    pub is_first: bool,
     pub condition: Option<Expression>,
+}
+
+impl EventTrigger {
+    /// Behaviour counts the event before it is asked.
+    fn takes(&self, facts: &Facts<'_>) -> bool {
+        !self.is_first || facts.profile.behaviour.get(&self.event).is_none_or(|did| did.count <= 1)
+    }
 }
 
 /// When users may enter; both ends belong to it.
@@ -93,12 +156,73 @@ pub(crate) fn read(
     }
     let delay =
         written.delay.as_ref().map(|delay| Delay::read(delay, &at("delay"), faults)).unwrap_or_default();
-    Triggered { triggers, delay, window: read_window(written, zone, now, faults) }
+    let window = read_window(written, zone, now, faults);
+    let cancel_on = read_cancel_on(&written.cancel_on, faults);
+    let if_pending = match written.if_pending {
+        IfPending::Unspecified | IfPending::Each => Pending::Each,
+        IfPending::Ignore => Pending::Ignore,
+        IfPending::Restart => Pending::Restart,
+        // Said with all else that comes later.
+        IfPending::Collect => Pending::Each,
+    };
+    let key = match written.key.trim() {
+        "" => None,
+        _ if written.if_pending == IfPending::Collect => None,
+        _ if if_pending == Pending::Each => {
+            faults.add(at("key"), "only with if_pending: ignore or restart");
+            None
+        }
+        path => ValuePath::parse(path).map_err(|text| faults.add(at("key"), text)).ok(),
+    };
+    let entry_limits = read_limits(written.entry_limits.as_ref(), faults);
+    Triggered { triggers, delay, window, cancel_on, if_pending, key, entry_limits }
+}
+
+fn read_limits(written: Option<&draft::EntryLimits>, faults: &mut Faults) -> EntryLimits {
+    let Some(written) = written else { return EntryLimits::default() };
+    let field = "delivery.triggered.entry_limits";
+    if written.ever == 0 && written.once_per.is_none() {
+        faults.add(field, "say ever, such as 1, or once_per, such as 24h");
+    }
+    if written.once_per.is_some_and(|once_per| once_per.is_zero()) {
+        faults.add(format!("{field}.once_per"), "expected more than 0s");
+    }
+    let once_per = written.once_per.map(|per| SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX));
+    EntryLimits { ever: written.ever, once_per }
+}
+
+fn read_cancel_on(written: &[draft::EventMatch], faults: &mut Faults) -> Vec<CancelEvent> {
+    let at = |i: usize, name: &str| format!("delivery.triggered.cancel_on[{i}].{name}");
+    if written.len() > limits::TRIGGERS_MAX {
+        let text = format!("expected at most {} events", limits::TRIGGERS_MAX);
+        faults.add("delivery.triggered.cancel_on", text);
+    }
+    let mut rules = Vec::new();
+    for (i, rule) in written.iter().enumerate().take(limits::TRIGGERS_MAX) {
+        check_name(&rule.event, &at(i, "event"), faults);
+        let condition = match rule.condition.trim() {
+            "" => None,
+            _ => expression(&rule.condition, Scope::Trigger, &at(i, "where"), faults),
+        };
+        if rule.same.len() > limits::SAME_MAX {
+            faults.add(at(i, "same"), format!("expected at most {} properties", limits::SAME_MAX));
+        }
+        let mut same = Vec::new();
+        for (j, name) in rule.same.iter().enumerate().take(limits::SAME_MAX) {
+            match ValuePath::property(name) {
+                Ok(path) => same.push((name.trim().to_owned(), path)),
+                Err(text) => faults.add(at(i, &format!("same[{j}]")), text),
+            }
+        }
+        rules.push(CancelEvent { event: rule.event.clone(), condition, same });
+    }
+    rules
 }
 
 fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Option<EventTrigger> {
-    let event = match &trigger.on {
-        TriggerOn::Event(name) => name.clone(),
+    let (event, is_first) = match &trigger.on {
+        TriggerOn::Event(name) => (name.clone(), false),
+        TriggerOn::FirstEvent(name) => (name.clone(), true),
         TriggerOn::Nothing => {
             faults.add(format!("{path}.event"), "is missing: name the event");
             return None;
@@ -106,12 +230,13 @@ fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Op
         // Said with all else that comes later.
         _ => return None,
     };
-    check_name(&event, &format!("{path}.event"), faults);
+    let field = if is_first { "first_event" } else { "event" };
+    check_name(&event, &format!("{path}.{field}"), faults);
     let condition = match trigger.condition.trim() {
         "" => None,
         _ => expression(&trigger.condition, Scope::Trigger, &format!("{path}.where"), faults),
     };
-    Some(EventTrigger { event, condition })
+    Some(EventTrigger { event, is_first, condition })
 }
 
 fn read_window(written: &draft::Triggered, zone: &TimeZone, now: Timestamp, faults: &mut Faults) -> Window {

@@ -1,6 +1,7 @@
 //! Pure. The arguments of a script, and the parts that several scripts take.
 
 use campanile_core::counter::{Count, summed};
+use campanile_core::delivery_record::RecordChange;
 use campanile_core::due_send::DueEntry;
 use campanile_core::limits;
 use campanile_core::log_row::LogRow;
@@ -75,6 +76,21 @@ impl Arguments {
             self = self.bytes(row.encode());
         }
         self.number(limits::LOG_ROWS_MAX).number(limits::LOG_KEPT.as_millis())
+    }
+
+    pub(crate) fn records(mut self, records: &[RecordChange]) -> Arguments {
+        self = self.number(records.len());
+        for RecordChange { user, campaign, old, new, waiting, folded, data } in records {
+            self = self.bytes(user_bytes(*user)).bytes(campaign.0.to_be_bytes());
+            self = self.bytes(old.as_slice()).bytes(new.as_slice());
+            for keys in [waiting, folded] {
+                self = keys.iter().fold(self.number(keys.len()), |all, key| all.bytes(key.to_be_bytes()));
+            }
+            self = data.iter().fold(self.number(data.len()), |all, (key, data)| {
+                all.bytes(key.to_be_bytes()).bytes(data.as_slice())
+            });
+        }
+        self
     }
 
     pub(crate) fn add_to(&self, cmd: &mut Cmd) {

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use campanile_core::delivery_record::{Mark, StoredRecord};
 use campanile_core::limits;
-use campanile_core::number::{Shard, instant, millis};
+use campanile_core::number::{CampaignNo, Shard, UserNo, instant, millis};
 use campanile_core::ports::{Answer, EventCommit, EventPage, Events, LoggedEvent, NewEvent, StoreError};
 use campanile_core::user::Profile;
 
@@ -70,6 +71,28 @@ impl RedisStore {
         Ok(EventPage { head, control, events, users })
     }
 
+    async fn delivery_records(
+        &self,
+        shard: Shard,
+        asked: &[(UserNo, CampaignNo)],
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let mut records = Vec::with_capacity(asked.len());
+        for chunk in asked.chunks(limits::MOVE_MAX) {
+            let arguments = chunk.iter().fold(Arguments::new(), |arguments, (user, campaign)| {
+                arguments.bytes(user_bytes(*user)).bytes(campaign.0.to_be_bytes())
+            });
+            let mut reply = self.run(shard, &self.scripts.read_records, arguments).await?;
+            for _ in chunk {
+                let (bytes, marks) = (reply.bytes()?, reply.bytes()?);
+                let marks = marks
+                    .chunks_exact(9)
+                    .filter_map(|mark| Some((number(&mark[..8]), Mark::from_code(mark[8])?)));
+                records.push(StoredRecord { bytes, marks: marks.collect() });
+            }
+        }
+        Ok(records)
+    }
+
     async fn commit(&self, shard: Shard, commit: &EventCommit) -> Result<bool, StoreError> {
         let mut arguments = Arguments::new()
             .number(commit.head)
@@ -87,7 +110,7 @@ impl RedisStore {
                 .bytes(next_value(user));
         }
         let arguments = arguments.entries(&commit.entries).counts(&commit.counts).refused(&commit.refused);
-        let arguments = arguments.rows(&commit.ended);
+        let arguments = arguments.rows(&commit.ended).records(&commit.records);
         Ok(self.run(shard, &self.scripts.commit_events, arguments).await?.int()? == 1)
     }
 }
@@ -111,6 +134,14 @@ impl Events for RedisStore {
 
     fn read_events(&self, shard: Shard, limit: usize) -> Answer<'_, EventPage> {
         Box::pin(self.first_events(shard, limit))
+    }
+
+    fn read_records<'a>(
+        &'a self,
+        shard: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<StoredRecord>> {
+        Box::pin(self.delivery_records(shard, asked))
     }
 
     fn commit_events<'a>(&'a self, shard: Shard, commit: &'a EventCommit) -> Answer<'a, bool> {

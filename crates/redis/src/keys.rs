@@ -12,6 +12,7 @@
 //! | `P id:<bucket>`, `P un` | hash, int | user id -> number (5 bytes); last number |
 //! | `P u:<5>` | string | version (8 bytes), packed profile |
 //! | `P x:<5>` | hash | campaign + key -> what an entry keeps until its send ended |
+//! | `P n:<5>` | hash | campaign -> delivery record; campaign + key -> mark of an entry's send |
 //! | `P r:<5>` | hash | campaign + key + action -> rendered request with its attempts |
 //! | `P ctl`, `P ctlno` | hash, int | campaign -> control word; grows with every change of one |
 //! | `P w:<width>:<start>`, `P wheel`, `P soon` | list, zset, zset | due entries by bucket; buckets by opening instant; due entries by instant |

@@ -19,6 +19,7 @@ struct Leased {
     lease: Lease,
     control: ControlWord,
     facts: [Fact; 3],
+    record: Option<Vec<u8>>,
 }
 
 impl RedisStore {
@@ -63,10 +64,10 @@ impl RedisStore {
         }
         self.fetch_late(shard, &mut leased).await?;
         let mut jobs = Vec::with_capacity(leased.len());
-        for Leased { lease, control, facts } in leased {
+        for Leased { lease, control, facts, record } in leased {
             let [profile, data, kept] = facts.map(Fact::here);
             let profile = self.profile(shard, &lease, profile).await?;
-            jobs.push(Job { lease, control, profile, data, kept });
+            jobs.push(Job { lease, control, profile, data, kept, record });
         }
         Ok(Claimed { at, jobs, more, next_at })
     }
@@ -153,7 +154,8 @@ fn read_leased(reply: &mut Reply) -> Result<Leased, StoreError> {
     // The script has looked at both.
     let lease = Lease::decode(&reply.bytes()?).map_err(|e| foreign("claim", &e.to_string()))?;
     let control = ControlWord::decode(&reply.bytes()?).map_err(|e| foreign("claim", &e.to_string()))?;
-    Ok(Leased { lease, control, facts: [reply.fact()?, reply.fact()?, reply.fact()?] })
+    let facts = [reply.fact()?, reply.fact()?, reply.fact()?];
+    Ok(Leased { lease, control, facts, record: reply.optional()? })
 }
 
 impl Queue for RedisStore {

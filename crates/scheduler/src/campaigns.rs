@@ -21,6 +21,7 @@ pub struct Campaigns {
     cursor: String,
     known: BTreeMap<CampaignNo, Known>,
     by_event: HashMap<String, BTreeSet<CampaignNo>>,
+    by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
     /// Each shard's control number up to which campaigns are known.
     seen: HashMap<Shard, u64>,
     /// Campaigns whose control words are still to be shown.
@@ -106,6 +107,11 @@ impl Campaigns {
         self.by_event.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
     }
 
+    /// The campaigns whose pending entries an event of this name may end.
+    pub fn cancelled_by(&self, event: &str) -> impl Iterator<Item = &Known> {
+        self.by_cancel.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
+    }
+
     /// Takes a record that this process has just written.
     pub fn replace_record(&mut self, record: CampaignRecord) {
         if let Some(known) = self.known.get_mut(&record.no) {
@@ -136,10 +142,18 @@ impl Campaigns {
                     numbers.remove(&no);
                 }
             }
+            for event in cancels(&before.record.draft) {
+                if let Some(numbers) = self.by_cancel.get_mut(event) {
+                    numbers.remove(&no);
+                }
+            }
         }
         if known.record.state != State::Draft {
             for event in events(&known.record.draft) {
                 self.by_event.entry(event.to_owned()).or_default().insert(no);
+            }
+            for event in cancels(&known.record.draft) {
+                self.by_cancel.entry(event.to_owned()).or_default().insert(no);
             }
         }
         self.known.insert(no, known);
@@ -160,6 +174,15 @@ impl Campaigns {
     }
 }
 
+/// The events that end pending entries of a draft.
+fn cancels(draft: &Draft) -> impl Iterator<Item = &str> {
+    let rules = match &draft.delivery.kind {
+        Some(Kind::Triggered(triggered)) => triggered.cancel_on.as_slice(),
+        _ => &[],
+    };
+    rules.iter().map(|rule| rule.event.as_str())
+}
+
 /// The events that trigger a draft.
 fn events(draft: &Draft) -> impl Iterator<Item = &str> {
     let triggers = match &draft.delivery.kind {
@@ -167,7 +190,7 @@ fn events(draft: &Draft) -> impl Iterator<Item = &str> {
         _ => &[],
     };
     triggers.iter().filter_map(|trigger| match &trigger.on {
-        TriggerOn::Event(name) => Some(name.as_str()),
+        TriggerOn::Event(name) | TriggerOn::FirstEvent(name) => Some(name.as_str()),
         _ => None,
     })
 }

@@ -21,6 +21,8 @@ use campanile_core::user::Profile;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
+use crate::standing::Standing;
+
 /// How far the clock of whoever reports an event may be behind ours without its event lying before a start.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub struct Entering<'a> {
     pub profile: Option<&'a Profile>,
     /// When the first send of the entry would be due.
     pub due_at: Timestamp,
+    /// What the user's earlier entries say, where the campaign asks.
+    pub standing: Option<Standing<'a>>,
     pub now: Timestamp,
 }
 
@@ -73,6 +77,8 @@ pub const GATES: &[Gate] = &[
     Gate { name: "user", stops: user, saw: saw_user },
     Gate { name: "values", stops: values, saw: saw_values },
     Gate { name: "audience", stops: audience, saw: saw_audience },
+    Gate { name: "entry limit", stops: entry_limit, saw: saw_entry_limit },
+    Gate { name: "pending", stops: pending, saw: saw_pending },
 ];
 
 /// The gate that stops the entry, with its reason; none: the user enters.
@@ -113,7 +119,8 @@ impl<'a> Entering<'a> {
         profile: Option<&'a Profile>,
         now: Timestamp,
     ) -> Entering<'a> {
-        Entering { record, campaign: Some(campaign), cause: Cause::Occurrence, profile, due_at, now }
+        let cause = Cause::Occurrence;
+        Entering { record, campaign: Some(campaign), cause, profile, due_at, standing: None, now }
     }
 
     /// With what is known of the campaign; the delay of a triggered one counts from the event.
@@ -126,7 +133,8 @@ impl<'a> Entering<'a> {
     ) -> Entering<'a> {
         let cause = Cause::Event { event, accepted_at, began_at };
         let occurred_at = event.occurred_at.min(accepted_at);
-        let undelayed = Entering { record, campaign, cause, profile, due_at: occurred_at, now };
+        let undelayed =
+            Entering { record, campaign, cause, profile, due_at: occurred_at, standing: None, now };
         let due_at = undelayed.delayed().and_then(Result::ok).unwrap_or(occurred_at);
         Entering { due_at, ..undelayed }
     }
@@ -139,7 +147,11 @@ impl<'a> Entering<'a> {
         now: Timestamp,
     ) -> Entering<'a> {
         let cause = Cause::Request { values, skip };
-        Entering { record, campaign: Some(campaign), cause, profile, due_at: now, now }
+        Entering { record, campaign: Some(campaign), cause, profile, due_at: now, standing: None, now }
+    }
+
+    pub fn with(self, standing: Option<Standing<'a>>) -> Entering<'a> {
+        Entering { standing, ..self }
     }
 
     /// What conditions look at, those about time as of this instant. None: there is no such user.
@@ -366,4 +378,26 @@ fn saw_audience(entering: &Entering<'_>) -> String {
         (Some(campaign), Some(facts)) => campaign.audience.explain(&facts).saw(),
         _ => String::new(),
     }
+}
+
+fn entry_limit(entering: &Entering<'_>) -> Option<Refusal> {
+    let (standing, (_, accepted_at)) = (entering.standing?, entering.happened()?);
+    let triggered = triggered_of(entering.campaign?)?;
+    standing.limited(triggered, accepted_at).map(|_| Refusal::EntryLimit)
+}
+
+fn saw_entry_limit(entering: &Entering<'_>) -> String {
+    match (entering.standing, entering.happened(), entering.campaign.and_then(triggered_of)) {
+        (Some(standing), Some((_, accepted_at)), Some(triggered)) => standing.saw(triggered, accepted_at),
+        _ => String::new(),
+    }
+}
+
+fn pending(entering: &Entering<'_>) -> Option<Refusal> {
+    let triggered = triggered_of(entering.campaign?)?;
+    entering.standing?.is_ignored(triggered).then_some(Refusal::Pending)
+}
+
+fn saw_pending(entering: &Entering<'_>) -> String {
+    entering.standing.map_or_else(String::new, |standing| standing.saw_pending())
 }

@@ -2,13 +2,14 @@
 //! and is done again from the start: by the next pass, or by the scheduler that was faster.
 
 use campanile_core::limits;
-use campanile_core::number::Shard;
+use campanile_core::number::{CampaignNo, Shard, UserNo};
 use campanile_core::ports::{EventPage, Store, StoreError};
 use jiff::Timestamp;
 
 use crate::campaigns::Campaigns;
 use crate::shards::{self, Troubles};
-use crate::trigger;
+use crate::standing::Kept;
+use crate::trigger::{self, Records};
 
 /// Pages of one shard that one pass reads, so that other work gets its turn.
 const ROUNDS_MAX: usize = 4;
@@ -60,6 +61,21 @@ async fn read(
     Ok(pages)
 }
 
+async fn records(
+    store: &dyn Store,
+    shard: Shard,
+    wanted: Vec<(UserNo, CampaignNo)>,
+) -> Result<Records, StoreError> {
+    let mut records = Records::new();
+    for wanted in wanted.chunks(limits::MOVE_MAX) {
+        let stored = store.read_records(shard, wanted).await?;
+        for ((user, campaign), stored) in wanted.iter().zip(stored) {
+            records.insert((*user, *campaign), Kept::open(*user, *campaign, stored));
+        }
+    }
+    Ok(records)
+}
+
 /// Answers the shards that may have more.
 async fn commit(
     store: &dyn Store,
@@ -72,7 +88,10 @@ async fn commit(
     let mut commits = std::collections::HashMap::new();
     for (shard, page) in pages.into_iter().filter(|(_, page)| !page.events.is_empty()) {
         let read = page.events.len();
-        let commit = trigger::decide(page, campaigns, store.layout(), now);
+        let records = records(store, shard, trigger::wanted(&page, campaigns)).await;
+        let place = format_args!("delivery records of shard {}", shard.0);
+        let Some(records) = shards::aside(records, place, troubles)? else { continue };
+        let commit = trigger::decide(page, records, campaigns, store.layout(), now);
         let more = commit.read < read || read >= limits::EVENTS_READ_MAX;
         commits.insert(shard, (commit, more));
     }

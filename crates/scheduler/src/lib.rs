@@ -9,6 +9,7 @@ pub mod entering;
 pub mod manual;
 pub mod occurrence;
 pub mod plan;
+pub mod standing;
 pub mod trigger;
 
 pub mod auto_pause;
@@ -39,6 +40,8 @@ mod occurrence_tests;
 mod own_zone_tests;
 #[cfg(test)]
 mod pass_tests;
+#[cfg(test)]
+mod pending_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         updated_at: created_at,
         schedule: Schedule::default(),
         dropped_until: None,
+        history: false,
         transitions: Vec::new(),
         last_request: None,
         draft,

@@ -3,33 +3,70 @@
 //! An event counts into its user's behaviour before any trigger looks at it; events of one user apply in the order of the log.
 //! `event_pass` reads the page and commits what is decided here, as a whole or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use campanile_core::campaign_actions::Action;
+use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::State;
 use campanile_core::counter::{Count, Counter, summed};
+use campanile_core::delivery_record::StoredRecord;
 use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
+use campanile_core::facts::Facts;
 use campanile_core::limits;
-use campanile_core::number::{Layout, UserNo};
+use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RefusedRow, StoredUser};
+use campanile_core::reason::Suppression;
+use campanile_core::triggered::{Pending, Triggered};
 use campanile_core::webhook::CompiledWebhook;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
 use crate::entering::{Entering, refused};
 use crate::plan::{Planned, ended_counts, ended_row, entry, entry_counts};
+use crate::standing::{self, Kept, NewTrigger};
 
 /// How long an ended campaign still says that it has ended.
 const ENDED_SAYS_SO: SignedDuration = SignedDuration::from_hours(24);
 
+/// The delivery records of a page's users that deciding needs, by user and campaign.
+pub type Records = HashMap<(UserNo, CampaignNo), Kept>;
+
+/// Whose delivery records `decide` needs. Most campaigns keep none.
+pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignNo)> {
+    let mut wanted = BTreeSet::new();
+    for logged in &page.events {
+        let Ok(LogItem::Event(event)) = LogItem::unpack(&logged.bytes) else { continue };
+        let concerned = campaigns.naming(&event.name).chain(campaigns.cancelled_by(&event.name));
+        wanted.extend(
+            concerned.filter(|known| keeping(known).is_some()).map(|known| (logged.user, known.record.no)),
+        );
+    }
+    wanted.into_iter().collect()
+}
+
+/// The delivery of a campaign that keeps delivery records.
+fn keeping(known: &Known) -> Option<&Triggered> {
+    match &known.planned()?.campaign.when {
+        When::Triggered(triggered) if triggered.keeps_records() => Some(triggered),
+        _ => None,
+    }
+}
+
 /// What the first events of a page lead to, to be committed as a whole: as many events as fit into one commit, at least one.
-pub fn decide(page: EventPage, campaigns: &Campaigns, layout: &Layout, now: Timestamp) -> EventCommit {
+pub fn decide(
+    page: EventPage,
+    records: Records,
+    campaigns: &Campaigns,
+    layout: &Layout,
+    now: Timestamp,
+) -> EventCommit {
     let mut commit = EventCommit { head: page.head, control: page.control, ..Default::default() };
     let places: HashMap<UserNo, usize> =
         page.users.iter().enumerate().map(|(i, user)| (user.no, i)).collect();
     let mut users: Vec<(StoredUser, bool)> = page.users.into_iter().map(|user| (user, false)).collect();
-    let mut deciding = Deciding { campaigns, layout, now, commit: &mut commit, counts: Vec::new(), bytes: 0 };
+    let (counts, bytes) = (Vec::new(), 0);
+    let mut deciding = Deciding { campaigns, layout, now, commit: &mut commit, records, counts, bytes };
     for (place, logged) in page.events.iter().enumerate() {
         if deciding.is_full() {
             break;
@@ -54,7 +91,9 @@ pub fn decide(page: EventPage, campaigns: &Campaigns, layout: &Layout, now: Time
             deciding.event(&event, logged.accepted_at, user);
         }
     }
-    commit.counts = summed(deciding.counts);
+    let Deciding { counts, records, .. } = deciding;
+    commit.counts = summed(counts);
+    commit.records = records.into_values().filter_map(Kept::change).collect();
     commit.users = users.into_iter().filter(|(_, is_changed)| *is_changed).map(|(user, _)| user).collect();
     commit
 }
@@ -64,6 +103,7 @@ struct Deciding<'a> {
     layout: &'a Layout,
     now: Timestamp,
     commit: &'a mut EventCommit,
+    records: Records,
     counts: Vec<Count>,
     /// Of what entries keep.
     bytes: usize,
@@ -75,6 +115,13 @@ struct Met<'a> {
     accepted_at: Timestamp,
     key: Option<u64>,
     packed: Option<Vec<u8>>,
+}
+
+/// What a trigger of a campaign that keeps delivery records is compared by.
+struct Keeping<'k> {
+    triggered: &'k Triggered,
+    narrow: u64,
+    same: Vec<(u32, u64)>,
 }
 
 impl Met<'_> {
@@ -94,6 +141,9 @@ impl Deciding<'_> {
 
     fn event(&mut self, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
         let campaigns = self.campaigns;
+        for known in campaigns.cancelled_by(&event.name) {
+            self.cancel(known, event, accepted_at, user);
+        }
         let mut met = Met { event, accepted_at, key: None, packed: None };
         for known in campaigns.naming(&event.name) {
             let record = &known.record;
@@ -106,28 +156,35 @@ impl Deciding<'_> {
         }
     }
 
+    /// What came before the event, and is not sent yet, may be ended by it.
+    fn cancel(&mut self, known: &Known, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
+        let (Some(planned), Some(triggered)) = (known.planned(), keeping(known)) else { return };
+        let facts = facts(&planned, event, accepted_at, user, self.now);
+        kept(&mut self.records, user.no, known.record.no).cancel(triggered, event, &facts, self.layout);
+    }
+
     fn meet(&mut self, known: &Known, met: &mut Met<'_>, user: &StoredUser) {
         let no = known.record.no;
         self.counts.push(Count { campaign: no, counter: Counter::Triggered, by: 1 });
         let planned = known.planned();
+        let keeping = planned.zip(keeping(known)).map(|(planned, triggered)| {
+            let facts = facts(&planned, met.event, met.accepted_at, user, self.now);
+            let same = standing::values(self.layout, triggered.compared(), &facts);
+            Keeping { triggered, narrow: standing::narrow(self.layout, triggered, &facts), same }
+        });
+        let standing =
+            keeping.as_ref().map(|keeping| kept(&mut self.records, user.no, no).standing(keeping.narrow));
         let of = (&known.record, planned.map(|planned| planned.campaign), known.began_at);
         let entering = Entering::by_event(of, met.event, met.accepted_at, Some(&user.profile), self.now);
+        let entering = entering.with(standing);
+        let due_at = entering.due_at;
         match (refused(&entering), planned) {
-            (None, Some(planned)) => match entering.ends_at_once() {
-                None => {
-                    let entry = self.enter(&planned, met, user.no, entering.due_at);
-                    self.commit.entries.push(entry);
-                    self.counts.extend(entry_counts(no));
-                }
-                Some((reason, text)) => {
-                    let (key, due_at) = (met.key(self.layout), entering.due_at);
-                    let new = entry(&planned, EntryKind::Event, user.no, key, due_at, Skip::default(), None);
-                    let row = ended_row(self.layout, &new, &user.profile.id, (reason, text), self.now);
-                    self.commit.ended.push(row);
-                    self.counts.extend(ended_counts(no, reason));
-                }
-            },
+            (None, Some(planned)) => {
+                let ends = entering.ends_at_once();
+                self.open(&planned, met, (user, due_at), ends, keeping);
+            }
             (Some((gate, reason)), _) => {
+                let text = (gate.saw)(&entering);
                 self.counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
                 self.commit.refused.push(RefusedRow {
                     campaign: no,
@@ -135,7 +192,7 @@ impl Deciding<'_> {
                     user_id: user.profile.id.clone(),
                     reason,
                     cause: met.event.id.clone(),
-                    text: (gate.saw)(&entering),
+                    text,
                 });
             }
             // The first gate refuses what cannot be planned.
@@ -143,19 +200,69 @@ impl Deciding<'_> {
         }
     }
 
+    /// Makes an entry, or gives its due instant and data to the one that is pending.
+    fn open(
+        &mut self,
+        planned: &Planned<'_>,
+        met: &mut Met<'_>,
+        (user, due_at): (&StoredUser, Timestamp),
+        ends: Option<(Suppression, String)>,
+        keeping: Option<Keeping<'_>>,
+    ) {
+        let (no, key) = (planned.no, met.key(self.layout));
+        if let Some(ends) = ends {
+            if let Some(Keeping { triggered, narrow, .. }) = keeping {
+                kept(&mut self.records, user.no, no).supersede(triggered, narrow);
+            }
+            let new = entry(planned, EntryKind::Event, user.no, key, due_at, Skip::default(), None);
+            self.counts.extend(ended_counts(no, ends.0));
+            self.commit.ended.push(ended_row(self.layout, &new, &user.profile.id, ends, self.now));
+            return;
+        }
+        let restarts = keeping.as_ref().is_some_and(|of| of.triggered.if_pending == Pending::Restart);
+        let new = self.enter(planned, met, (user.no, due_at), restarts);
+        let is_new = keeping.is_none_or(|Keeping { triggered, narrow, same }| {
+            let since = met.event.occurred_at.min(met.accepted_at);
+            let trigger = NewTrigger { key, narrow, due_at, since, entered_at: met.accepted_at, same };
+            kept(&mut self.records, user.no, no).enter(triggered, trigger, new.data.as_deref())
+        });
+        if is_new {
+            self.commit.entries.push(new);
+            self.counts.extend(entry_counts(no));
+        }
+    }
+
+    /// `keeps`: also where no action asks for the event, as a newer one may take its place.
     fn enter(
         &mut self,
         planned: &Planned<'_>,
         met: &mut Met<'_>,
-        user: UserNo,
-        due_at: Timestamp,
+        (user, due_at): (UserNo, Timestamp),
+        keeps: bool,
     ) -> NewEntry {
         let (event, key) = (met.event, met.key(self.layout));
-        let keeps =
-            planned.campaign.actions.iter().flat_map(Action::webhooks).any(CompiledWebhook::needs_event);
+        let mut webhooks = planned.campaign.actions.iter().flat_map(Action::webhooks);
+        let keeps = keeps || webhooks.any(CompiledWebhook::needs_event);
         let kept =
             keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());
         self.bytes += kept.as_ref().map_or(0, Vec::len);
         entry(planned, EntryKind::Event, user, key, due_at, Skip::default(), kept)
     }
+}
+
+/// One that was not read is taken for empty; if it is not, the commit is refused and done again.
+fn kept(records: &mut Records, user: UserNo, campaign: CampaignNo) -> &mut Kept {
+    let new = || Kept::open(user, campaign, StoredRecord::default());
+    records.entry((user, campaign)).or_insert_with(new)
+}
+
+fn facts<'a>(
+    planned: &Planned<'a>,
+    event: &'a Event,
+    accepted_at: Timestamp,
+    user: &'a StoredUser,
+    now: Timestamp,
+) -> Facts<'a> {
+    let (as_of, fallback_zone) = (event.occurred_at.min(accepted_at), &planned.campaign.zones.fallback);
+    Facts { profile: &user.profile, event: Some(event), values: None, as_of, now, fallback_zone }
 }

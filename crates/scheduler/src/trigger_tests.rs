@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::campaigns::Campaigns;
 use crate::sample::{activated, at, draft, event, layout, triggered, user, webhook};
-use crate::trigger::decide;
+use crate::trigger::{Records, decide};
 
 /// When campaigns begin here.
 const BEGAN: &str = "2026-03-01T12:00:00Z";
@@ -48,7 +48,7 @@ fn page(events: Vec<LoggedEvent>, users: Vec<StoredUser>) -> EventPage {
 }
 
 fn decided(records: Vec<CampaignRecord>, page: EventPage) -> EventCommit {
-    decide(page, &Campaigns::of(records), &layout(), at(NOW))
+    decide(page, Records::new(), &Campaigns::of(records), &layout(), at(NOW))
 }
 
 /// One event of one user.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::campaigns::Campaigns;
 use crate::occurrence::{Step, first_due};
 use crate::sample::{activated, at, compiled, draft, event, layout, record, triggered, user};
-use crate::trigger::decide;
+use crate::trigger::{Records, decide};
 
 /// When events happen and arrive here.
 const NOW: &str = "2026-03-02T18:00:00Z";
@@ -41,7 +41,7 @@ fn met(draft: Draft, event: &Event, zone: Option<&str>) -> EventCommit {
     let mut campaigns = Campaigns::of(vec![record.clone()]);
     let active = campanile_core::campaign_record::CampaignRecord { state: State::Active, ..record };
     campaigns.replace_record(active);
-    decide(page, &campaigns, &layout(), at(NOW))
+    decide(page, Records::new(), &campaigns, &layout(), at(NOW))
 }
 
 #[track_caller]
@@ -160,4 +160,21 @@ fn a_windowed_campaign_begins_and_ends_by_itself() {
     record = look(&record, "2026-03-04T23:00:00Z").unwrap();
     assert_eq!(record.state, State::Finishing);
     assert_eq!(look(&record, "2026-03-05T00:00Z"), Err(None));
+}
+
+#[test]
+fn a_first_event_sets_off_once_and_behaviour_decides_whether_it_is_the_first() {
+    let first =
+        || campaign(|t| t.when[0].on = campanile_core::draft::TriggerOn::FirstEvent("buy".to_owned()));
+    check_due(first(), None, NOW);
+    let record = activated(first(), at("2026-03-01T00:00:00Z"));
+    let mut user = user(1, json!({}));
+    user.profile.count(&buy("2026-02-01T00:00:00Z"), at(NOW));
+    let bytes = LogItem::Event(buy(NOW)).pack();
+    let events = vec![LoggedEvent { accepted_at: at(NOW), user: UserNo(1), bytes }];
+    let page = EventPage { head: 0, control: 0, events, users: vec![user] };
+    let commit = decide(page, Records::new(), &Campaigns::of(vec![record]), &layout(), at(NOW));
+    assert_eq!(commit.entries.len(), 0);
+    let refused: Vec<_> = commit.refused.iter().map(|row| (row.reason, row.text.as_str())).collect();
+    assert_eq!(refused, [(Refusal::ConditionFalse, "it is not the user's first buy")]);
 }

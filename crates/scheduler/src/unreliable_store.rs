@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
+use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
@@ -141,6 +142,7 @@ verbs! { Users:
 }
 verbs! { Events:
     shaky read_events(shard: Shard, limit: usize) -> EventPage;
+    shaky read_records(shard: Shard, asked: &'a [(UserNo, CampaignNo)]) -> Vec<StoredRecord>;
     shaky commit_events(shard: Shard, commit: &'a EventCommit) -> bool;
     plain accept_events(shard: Shard, events: &'a [NewEvent]) -> Vec<bool>;
 }

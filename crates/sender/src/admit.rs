@@ -14,6 +14,7 @@ use campanile_core::campaign_actions::{Action, Version};
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::delivery_record::{OpenEntry, Status};
 use campanile_core::due_send::{Class, DueSend, EntryKind};
 use campanile_core::event::EntryData;
 use campanile_core::facts::Facts;
@@ -45,6 +46,8 @@ pub struct Given<'a> {
     pub profile: Option<&'a Profile>,
     /// What opened the entry; `Err` says why it cannot be read.
     pub entry: Result<Option<&'a EntryData>, &'a str>,
+    /// Its entry, as the user's delivery record lists it.
+    pub opened: Option<&'a OpenEntry>,
     /// The request that was sent before.
     pub kept: Option<&'a Kept>,
     pub secrets: &'a Secrets,
@@ -59,7 +62,7 @@ pub enum Decision {
     Suppress(Suppression, String),
     /// Not now; why not.
     Hold(Timestamp, String),
-    /// Due at this later instant instead: its user moved.
+    /// Due at this instant instead: its user moved, or a newer trigger gave its entry another one.
     Later(Timestamp),
     /// The user does not enter after all. Only before anything was sent, where the audience is decided at the due instant.
     Refuse(Refusal, String),
@@ -79,9 +82,12 @@ pub struct Gate {
 pub const GATES: &[Gate] = &[
     Gate { name: "campaign", stops: campaign, saw: |_| "the campaign sends".to_owned() },
     Gate { name: "user", stops: user, saw: saw_user },
+    Gate { name: "due", stops: due, saw: |_| String::new() },
     Gate { name: "own time", stops: own_time, saw: saw_own_time },
     Gate { name: "audience", stops: audience, saw: saw_audience },
     Gate { name: "holdback", stops: holdback, saw: saw_holdback },
+    Gate { name: "cancel", stops: cancel, saw: |_| String::new() },
+    Gate { name: "still current", stops: still_current, saw: saw_still_current },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
     Gate { name: "quiet hours", stops: quiet_hours, saw: saw_quiet_hours },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
@@ -132,7 +138,7 @@ impl Step {
     fn stopped(gate: &'static str, decision: Decision) -> Step {
         let saw = match &decision {
             Decision::Suppress(_, text) | Decision::Hold(_, text) | Decision::Refuse(_, text) => text.clone(),
-            Decision::Later(due_at) => format!("on the user's clock it is due at {due_at}"),
+            Decision::Later(due_at) => format!("it is due at {due_at} now"),
             Decision::Send(_) => String::new(),
         };
         Step { gate, saw, stopped: Some(decision) }
@@ -154,13 +160,14 @@ fn campaign(given: &Given<'_>) -> Option<Decision> {
     if given.control.flow == Flow::Stopped {
         return Some(Decision::Suppress(Suppression::CampaignEnded, "the campaign was ended".to_owned()));
     }
+    let due_at = given.opened.map_or(given.send.due_at, |opened| opened.due_at);
     if let When::Triggered(triggered) = &given.campaign.when
-        && triggered.window.cuts(given.send.due_at)
+        && triggered.window.cuts(due_at)
     {
-        let text = format!("it was due at {}, after the campaign's end", given.send.due_at);
+        let text = format!("it was due at {due_at}, after the campaign's end");
         return Some(Decision::Suppress(Suppression::CampaignEnded, text));
     }
-    let dropped = given.record.dropped_until.filter(|until| given.send.due_at <= *until)?;
+    let dropped = given.record.dropped_until.filter(|until| due_at <= *until)?;
     let text = format!("what was due until {dropped} was dropped when the campaign was resumed");
     Some(Decision::Suppress(Suppression::Cancelled, text))
 }
@@ -252,6 +259,30 @@ fn saw_holdback(given: &Given<'_>) -> String {
         return String::new();
     }
     format!("the user is not among the {percent} % held back for comparison")
+}
+
+fn cancel(given: &Given<'_>) -> Option<Decision> {
+    let is_cancelled = given.opened?.status == Status::Cancelled && given.class != Class::Resent;
+    let text = || "an event of the user came in between".to_owned();
+    is_cancelled.then(|| Decision::Suppress(Suppression::CancelledByEvent, text()))
+}
+
+/// A newer trigger may have given its entry another due instant.
+fn due(given: &Given<'_>) -> Option<Decision> {
+    let opened = given.opened.filter(|opened| opened.status == Status::Pending)?;
+    let is_moved = opened.due_at != given.send.due_at && given.send.next_attempt() == 1;
+    (is_moved && given.class != Class::Resent).then_some(Decision::Later(opened.due_at))
+}
+
+/// A newer trigger may have taken its place.
+fn still_current(given: &Given<'_>) -> Option<Decision> {
+    let opened = given.opened.filter(|_| given.class != Class::Resent)?;
+    let text = || "a newer trigger took its place".to_owned();
+    (opened.status == Status::Superseded).then(|| Decision::Suppress(Suppression::Superseded, text()))
+}
+
+fn saw_still_current(given: &Given<'_>) -> String {
+    given.opened.map_or_else(String::new, |opened| format!("its entry of {} stands", opened.entered_at))
 }
 
 fn expiry(given: &Given<'_>) -> Option<Decision> {

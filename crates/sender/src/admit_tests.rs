@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::delivery_record::{OpenEntry, Status};
 use campanile_core::draft::{Delivery, Kind, OneTime, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
@@ -29,6 +30,7 @@ struct World {
     profile: Option<Profile>,
     entry: Result<Option<EntryData>, String>,
     kept: Option<Kept>,
+    opened: Option<OpenEntry>,
     policy: Policy,
     now: jiff::Timestamp,
 }
@@ -41,6 +43,7 @@ fn world() -> World {
         profile: Some(mary()),
         entry: Ok(None),
         kept: None,
+        opened: None,
         policy: Policy::default(),
         now: now(),
     }
@@ -60,6 +63,7 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
         profile: world.profile.as_ref(),
         entry: world.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
         kept: world.kept.as_ref(),
+        opened: world.opened.as_ref(),
         secrets: &secrets,
         policy: &world.policy,
         now: world.now,
@@ -363,4 +367,37 @@ fn a_send_due_after_its_campaigns_window_is_not_sent() {
     };
     check_sent(windowed("2026-11-24T08:00:00Z"));
     check_suppressed(Suppression::CampaignEnded, "end", windowed("2026-11-24T07:59:59Z"));
+}
+
+/// An entry of now, as its user's delivery record lists it.
+fn opened(status: Status) -> OpenEntry {
+    OpenEntry {
+        key: 99,
+        narrow: 0,
+        due_at: now(),
+        looked_at: now(),
+        since: now(),
+        entered_at: now(),
+        status,
+        same: Vec::new(),
+    }
+}
+
+#[test]
+fn an_entry_is_asked_whether_it_still_stands() {
+    check_sent(|w| w.opened = Some(opened(Status::Pending)));
+    check_suppressed(Suppression::CancelledByEvent, "event", |w| w.opened = Some(opened(Status::Cancelled)));
+    check_suppressed(Suppression::Superseded, "newer", |w| w.opened = Some(opened(Status::Superseded)));
+    let later = now() + Duration::from_secs(60);
+    let restarted = |w: &mut World| w.opened = Some(OpenEntry { due_at: later, ..opened(Status::Pending) });
+    assert_eq!(decide(restarted).0, Decision::Later(later));
+    // What was attempted goes on, unless a newer one took its place.
+    check_sent(|w| {
+        restarted(w);
+        w.send.attempts = 1;
+    });
+    check_suppressed(Suppression::Superseded, "", |w| {
+        w.opened = Some(opened(Status::Superseded));
+        w.send.attempts = 1;
+    });
 }

@@ -55,6 +55,7 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         updated_at: now(),
         schedule: Schedule::default(),
         dropped_until: None,
+        history: false,
         transitions: Vec::new(),
         last_request: None,
         draft,
@@ -108,5 +109,6 @@ pub(crate) fn job(user: u64, record: &CampaignRecord) -> Job {
         profile: Some(profile),
         data: None,
         kept: None,
+        record: None,
     }
 }

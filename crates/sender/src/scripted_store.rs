@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
+use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
@@ -223,6 +224,10 @@ impl Events for ScriptedStore {
     }
 
     fn read_events(&self, _: Shard, _: usize) -> Answer<'_, EventPage> {
+        never()
+    }
+
+    fn read_records<'a>(&'a self, _: Shard, _: &'a [(UserNo, CampaignNo)]) -> Answer<'a, Vec<StoredRecord>> {
         never()
     }
 

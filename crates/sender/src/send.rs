@@ -152,6 +152,7 @@ fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -
         profile: case.profile.as_ref(),
         entry: case.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
         kept: case.kept.as_ref(),
+        opened: case.record.as_ref().and_then(|record| record.entry(case.lease.send.key)),
         secrets: &live.secrets,
         policy: &means.policy,
         now,

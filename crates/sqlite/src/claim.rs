@@ -1,5 +1,7 @@
 //! Claims: leased sends, fair over lanes and pinned; then, in a view of their own, what is needed to decide and render them.
 
+use std::collections::HashSet;
+
 use campanile_core::control_word::ControlWord;
 use campanile_core::due_send::{DueSend, Lane, Lease};
 use campanile_core::limits;
@@ -34,8 +36,10 @@ impl Room<'_> {
         let mut leases = Vec::with_capacity(want);
         let first_fence = self.meta("fence")? + 1;
         let mut fences = first_fence..;
+        let mut blocked = HashSet::new();
         while leases.len() < want {
-            let turn = self.memory.ring.in_turn(LANES_MAX);
+            let mut turn = self.memory.ring.in_turn(LANES_MAX + blocked.len());
+            turn.retain(|(lane, _)| !blocked.contains(lane));
             if turn.is_empty() {
                 break;
             }
@@ -47,14 +51,17 @@ impl Room<'_> {
                 if n == 0 {
                     break;
                 }
-                self.take(lane, word, n, &mut fences, &mut leases)?;
+                if !self.take(lane, word, n, &mut fences, &mut leases)? {
+                    blocked.insert(lane);
+                }
             }
         }
         if fences.start > first_fence {
             self.raise_meta("fence", fences.start - first_fence)?;
         }
         let next_at = self.memory.ring.next_unpark().map(|ms| instant(ms.unsigned_abs()));
-        Ok(Leased { at: self.now, leases, more: self.memory.ring.has_more(), next_at })
+        let more = self.memory.ring.lanes_in_turn() > blocked.len();
+        Ok(Leased { at: self.now, leases, more, next_at })
     }
 
     /// The second answer, where there is no claim, comes after the sends were put back as they were: nobody would know of the leases.
@@ -75,6 +82,7 @@ impl Room<'_> {
         Ok(Err(error))
     }
 
+    /// `false`: what is left in the lane waits for events.
     fn take(
         &mut self,
         lane: Lane,
@@ -82,16 +90,25 @@ impl Room<'_> {
         n: usize,
         fences: &mut impl Iterator<Item = u64>,
         leases: &mut Vec<(Lease, ControlWord)>,
-    ) -> Done<()> {
+    ) -> Done<bool> {
         let name = lane.encode();
         let sql = "SELECT seq, core FROM lanes WHERE lane = ?1 ORDER BY seq LIMIT ?2";
-        let rows = self.all(sql, params![name.as_slice(), n as i64], |row| {
+        let mut rows = self.all(sql, params![name.as_slice(), n as i64], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         })?;
-        let Some((last, _)) = rows.last() else {
+        if rows.is_empty() {
             self.memory.ring().forget(&lane);
-            return Ok(());
-        };
+            return Ok(true);
+        }
+        let found = rows.len();
+        if word.waits_for_events() {
+            let head = self.first_accepted()?;
+            let is_hindered = |core: &[u8]| DueSend::decode(core).is_ok_and(|send| Some(send.due_at) > head);
+            let free = rows.iter().position(|(_, core)| head.is_some() && is_hindered(core));
+            rows.truncate(free.unwrap_or(found));
+        }
+        let is_free = rows.len() == found;
+        let Some((last, _)) = rows.last() else { return Ok(false) };
         self.run("DELETE FROM lanes WHERE lane = ?1 AND seq <= ?2", params![name.as_slice(), last])?;
         self.memory.ring().take(&lane, rows.len(), word.weight);
         let lease_for = SignedDuration::from_secs(i64::from(word.lease_secs.max(1)));
@@ -103,12 +120,15 @@ impl Room<'_> {
                 continue;
             };
             let Some(fence) = fences.next() else { break };
+            if word.keeps_history() {
+                self.mark_begun(lane.campaign, &send)?;
+            }
             let lease = Lease { fence, lane, send: self.pin(send, &word) };
             let core = lease.send.encode();
             self.run(sql, params![fence as i64, expires_at, name.as_slice(), core.as_slice()])?;
             leases.push((lease, word));
         }
-        Ok(())
+        Ok(is_free)
     }
 
     /// Revision and instant of the first claim are fixed here: a redelivery renders the same.
@@ -124,6 +144,12 @@ impl Room<'_> {
 }
 
 impl View<'_> {
+    /// When the first event that waits was accepted.
+    fn first_accepted(&self) -> Done<Option<Timestamp>> {
+        let sql = "SELECT accepted_at FROM events ORDER BY seq LIMIT 1";
+        Ok(self.one(sql, [], |row| row.get::<_, i64>(0))?.map(|at| instant(at.unsigned_abs())))
+    }
+
     pub(crate) fn jobs(&self, leased: Leased) -> Done<Claimed> {
         let jobs = leased.leases.into_iter().map(|(lease, control)| self.job(lease, control));
         let jobs = jobs.collect::<Done<_>>()?;
@@ -145,7 +171,11 @@ impl View<'_> {
             true => self.kept(campaign, user, key, send.action)?,
             false => None,
         };
-        Ok(Job { lease, control, profile, data, kept })
+        let record = match control.keeps_history() {
+            true => Some(self.record(send.user, lease.lane.campaign)?),
+            false => None,
+        };
+        Ok(Job { lease, control, profile, data, kept, record })
     }
 
     pub(crate) fn kept(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<Option<Vec<u8>>> {

@@ -76,6 +76,11 @@ impl Room<'_> {
                 return Ok(false);
             }
         }
+        for change in &commit.records {
+            if !self.is_as_read(change)? {
+                return Ok(false);
+            }
+        }
         let last =
             self.all("SELECT seq, bytes FROM events ORDER BY seq LIMIT ?1", [commit.read as i64], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
@@ -88,7 +93,13 @@ impl Room<'_> {
                 self.put_aside("the event log", bytes)?;
             }
         }
+        // Sends may have waited for these events.
+        self.wake.send |= self.memory.ring.has_more();
         self.add_entries(&commit.entries)?;
+        // After the entries: a newer trigger of the same page has the last word on what is kept.
+        for change in &commit.records {
+            self.save_record(change)?;
+        }
         self.log_all(&commit.ended)?;
         self.count(commit.counts.iter().copied())?;
         self.keep_refused(&commit.refused)?;

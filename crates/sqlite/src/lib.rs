@@ -8,6 +8,7 @@ pub mod store;
 mod memory;
 mod open;
 mod readers;
+mod records;
 mod room;
 mod writer;
 

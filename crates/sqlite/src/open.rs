@@ -9,17 +9,22 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
 /// | format | since it |
 /// | --- | --- |
 /// | 2 | old requests are found by an index; log rows and failed sends know when they came, so that age ends them |
-const UPGRADES: [&str; 1] = ["
+/// | 3 | delivery records of users, and marks of the sends of their entries |
+const UPGRADES: [&str; 2] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
+", "
+CREATE TABLE records (campaign INTEGER, user INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (campaign, user)) WITHOUT ROWID;
+CREATE TABLE marks (campaign INTEGER, user INTEGER, key INTEGER, mark INTEGER NOT NULL, PRIMARY KEY (campaign, user, key))
+    WITHOUT ROWID;
 "];
 
 const SCHEMA: &str = "

@@ -164,6 +164,10 @@ impl Ring {
         lanes.filter_map(|(_, lane)| Some((*lane, self.word(lane.campaign)?))).collect()
     }
 
+    pub(crate) fn lanes_in_turn(&self) -> usize {
+        self.order.len()
+    }
+
     pub(crate) fn has_more(&self) -> bool {
         !self.order.is_empty()
     }
@@ -185,7 +189,7 @@ mod tests {
     }
 
     fn word(flow: Flow, weight: u8) -> ControlWord {
-        ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch: 1 }
+        ControlWord { flow, apply_revision: 0, lease_secs: 45, weight, epoch: 1, bits: 0 }
     }
 
     fn check(ring: &Ring, in_turn: &[Lane]) {

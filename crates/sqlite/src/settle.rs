@@ -58,6 +58,9 @@ impl Room<'_> {
             count(Counter::Attempts(action), 1);
             of_variant(VariantCounter::Attempts).into_iter().for_each(|counter| count(counter, 1));
         }
+        if self.memory.ring.word(lane.campaign).is_some_and(|word| word.keeps_history()) {
+            self.mark_settled(lane.campaign, &send, &settlement.settle)?;
+        }
         let ended = match &settlement.settle {
             Settle::Delivered => Some((Counter::Delivered(action), VariantCounter::Delivered)),
             Settle::Failed { .. } => Some((Counter::Failed(action), VariantCounter::Failed)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
+use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
@@ -214,6 +215,15 @@ impl Events for SqliteStore {
 
     fn read_events(&self, _shard: Shard, limit: usize) -> Answer<'_, EventPage> {
         self.read(move |view| view.read_events(limit))
+    }
+
+    fn read_records<'a>(
+        &'a self,
+        _shard: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<StoredRecord>> {
+        let asked = asked.to_vec();
+        self.read(move |view| asked.iter().map(|(user, no)| view.stored_record(*user, *no)).collect())
     }
 
     fn commit_events<'a>(&'a self, _shard: Shard, commit: &'a EventCommit) -> Answer<'a, bool> {

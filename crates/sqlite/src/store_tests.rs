@@ -77,7 +77,8 @@ fn request(name: u16, entries: Vec<NewEntry>) -> Add {
 }
 
 async fn run_campaign(store: &SqliteStore) {
-    let word = ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight: 1, epoch: 1 };
+    let word =
+        ControlWord { flow: Flow::Running, apply_revision: 0, lease_secs: 45, weight: 1, epoch: 1, bits: 0 };
     store.set_control(S, NO, word).await.unwrap();
 }
 
@@ -257,7 +258,7 @@ async fn a_file_of_the_format_before_is_upgraded_and_a_later_one_refused() {
     drop(bench.open());
     bench.alter(
         "DROP INDEX requests_at; ALTER TABLE failed DROP COLUMN at; ALTER TABLE log DROP COLUMN at;
-         UPDATE meta SET value = 1 WHERE name = 'format'",
+         DROP TABLE records; DROP TABLE marks; UPDATE meta SET value = 1 WHERE name = 'format'",
     );
     let store = bench.open();
     assert_eq!(store.add(S, &request(1, vec![entry(1, now())])).await, Ok(Added::Now));

@@ -3,7 +3,7 @@
 -- KEYS   the shard's tag
 -- ARGV   want, quantum, bytes of facts at most
 -- reply  time, 1 if lanes were left with work, ms of the first parked lane or -1, then for each job: lease member, control word, profile, data, kept request
---        (nil: there is none; 0: did not fit, ask `facts`)
+--        (nil: there is none; 0: did not fit, ask `facts`), delivery record
 -- bound  128 jobs of 64 lanes, about 7 us a job with its settle; facts of about 1 MiB
 local want, quantum, facts_max = num(), num(), num()
 local parked = call('ZRANGEBYSCORE', 'park', '-inf', t, 'LIMIT', 0, 64)
@@ -61,7 +61,35 @@ local function pinned(core, word)
     .. sub(core, 26, 27) .. pack('>I4', after)
 end
 
+local first_event = false
+
+-- When the first event that waits was accepted.
+local function log_head()
+  if not first_event then
+    local e = call('LINDEX', 'ev', 0)
+    first_event = e and #e >= 6 and number('>I6', e) or math.huge
+  end
+  return first_event
+end
+
+-- How many of n sends no waiting event can cancel: those due before it was accepted.
+local function unhindered(lane, n)
+  local cores = call('LRANGE', 'q:' .. lane, 0, n - 1)
+  for i = 1, #cores do
+    if #cores[i] == 31 and number('>I6', cores[i], 17) > log_head() then
+      return i - 1, true
+    end
+  end
+  return n, false
+end
+
 local function take(from, n)
+  if bit.band(byte(from.word, 2), 2) ~= 0 and log_head() < math.huge then
+    n, from.blocked = unhindered(from.lane, n)
+    if n == 0 then
+      return
+    end
+  end
   local cores = call('LPOP', 'q:' .. from.lane, n) or {}
   for i = 1, #cores do
     local core = cores[i]
@@ -84,7 +112,7 @@ end
 for round = 1, 2 do
   for i = 1, #served do
     local from = served[i]
-    if #members < want and not from.empty then
+    if #members < want and not from.empty and not from.blocked then
       local share = math.max(quantum, math.ceil(want * from.weight / weights))
       take(from, round == 1 and math.min(share, want - #members) or want - #members)
     end
@@ -97,7 +125,7 @@ for i = 1, #served do
   if from.empty then
     call('ZREM', 'ring', from.lane)
   else
-    more = 1
+    more = from.blocked and more or 1
     if from.taken > 0 then
       call('ZADD', 'ring', 'XX', string.format('%.17g', from.score + from.taken / from.weight), from.lane)
     end
@@ -150,5 +178,10 @@ for i = 1, #members do
   end
   field_of(bit.band(flags, 2) ~= 0, 'x:' .. user, field)
   field_of(bit.band(flags, 4) ~= 0, 'r:' .. user, field .. sub(m, 33, 33))
+  local record = bit.band(byte(member_words[i], 2), 8) ~= 0 and call('HGET', 'n:' .. user, sub(field, 1, 4))
+  if record and string.find(record, sub(field, 5), 13, true) then
+    call('HSET', 'n:' .. user, field, '\1')
+  end
+  reply[#reply + 1] = record
 end
 return reply

@@ -3,7 +3,8 @@
 -- KEYS   the shard's tag
 -- ARGV   head, control number, events read; n foreign, places from 0..; n users, (number, old version, value)..;
 --        entries: n, (due entry, data)..; counts: n, (campaign, field, by)..; refused: n, (campaign, row)..;
---        rows: n, (log row)..; log rows at most, kept ms
+--        rows: n, (log row)..; log rows at most, kept ms;
+--        records: n, (user number, campaign, old, new, n keys without a mark.., n keys whose marks go.., n (key, data)..)..
 -- reply  time, 1 written | 0 something changed
 -- bound  250 events; entries about 1 us each, the rest about 5 us an event
 local head_read, control, read = num(), num(), num()
@@ -20,6 +21,28 @@ if (tonumber(call('GET', 'evhead') or 0) or 0) ~= head_read
   or call('LLEN', 'ev') < read then
   return { t, 0 }
 end
+local records = {}
+local function list(width)
+  local all = {}
+  for i = 1, num() * width do
+    all[i] = arg()
+  end
+  return all
+end
+for i = 1, num() do
+  records[i] = { user = arg(), campaign = arg(), old = arg(), new = arg(), waiting = list(1), folded = list(1), data = list(2) }
+end
+for i = 1, #records do
+  local r = records[i]
+  if (call('HGET', 'n:' .. r.user, r.campaign) or '') ~= r.old then
+    return { t, 0 }
+  end
+  for j = 1, #r.waiting do
+    if call('HEXISTS', 'n:' .. r.user, r.campaign .. r.waiting[j]) == 1 then
+      return { t, 0 }
+    end
+  end
+end
 for i = 1, #users do
   if call('GETRANGE', 'u:' .. users[i].no, 0, 7) ~= users[i].version then
     return { t, 0 }
@@ -29,6 +52,17 @@ for i = 1, #users do
   call('SET', 'u:' .. users[i].no, users[i].value)
 end
 write_entries(entries)
+-- After the entries: a newer trigger of the same page has the last word on what is kept.
+for i = 1, #records do
+  local r = records[i]
+  call('HSET', 'n:' .. r.user, r.campaign, r.new)
+  for j = 1, #r.folded do
+    call('HDEL', 'n:' .. r.user, r.campaign .. r.folded[j])
+  end
+  for j = 1, #r.data, 2 do
+    call('HSET', 'x:' .. r.user, r.campaign .. r.data[j], r.data[j + 1])
+  end
+end
 write_counts(counts)
 write_refused(refused)
 write_rows(rows)
@@ -40,4 +74,8 @@ for i = 1, #foreign do
 end
 call('LTRIM', 'ev', read, -1)
 call('SET', 'evhead', string.format('%.0f', head_read + read))
+-- Sends may have waited for these events.
+if call('ZCARD', 'ring') > 0 then
+  wake('q')
+end
 return { t, 1 }

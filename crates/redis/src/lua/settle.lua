@@ -60,6 +60,29 @@ local function of_variant(s, what)
 end
 
 local gone, failed, backs = {}, {}, {}
+local histories = {}
+
+-- How an entry ended, beside its delivery record, where a claim has marked it: 2 posted at least once, 3 not.
+local function mark(s, campaign)
+  local has = histories[campaign]
+  if has == nil then
+    local word = call('HGET', 'ctl', campaign)
+    has = word and #word == 12 and bit.band(byte(word, 2), 8) ~= 0
+    histories[campaign] = has
+  end
+  local key, field = 'n:' .. sub(s.core, 3, 7), campaign .. sub(s.core, 8, 15)
+  if not has or call('HEXISTS', key, field) == 0 then
+    return
+  end
+  local untouched = sub(s.core, 26, 27) == '\0\0'
+  if s.verdict == 'R' or ((s.verdict == 'H' or s.verdict == 'B') and not untouched) then
+    return
+  elseif s.verdict == 'H' or s.verdict == 'B' then
+    call('HDEL', key, field)
+  else
+    call('HSET', key, field, (s.verdict == 'S' or s.verdict == 'N') and untouched and '\3' or '\2')
+  end
+end
 
 local function finish(s, campaign, names)
   local lane, core = sub(s.m, 9, 17), s.core
@@ -138,6 +161,7 @@ for i = 1, #live do
     tally(campaign, names.attempts, 1)
     of_variant(s, 'attempts')
   end
+  mark(s, campaign)
   if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' or s.verdict == 'N' then
     finish(s, campaign, names)
   else

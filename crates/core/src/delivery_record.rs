@@ -1,0 +1,223 @@
+//! Pure. The delivery record: what one user's entries into one campaign are, so far as a decision about another one, or about their
+//! sends, needs to know. Kept only for campaigns with entry limits, cancel events or a pending policy.
+//!
+//! The scheduler writes it and compares it; a claim reads it. Beside it the queue keeps a `Mark` for each entry whose send was claimed.
+//!
+//! | header, 12 B | bytes | | each open entry, 42 B | bytes |
+//! | --- | --- | --- | --- | --- |
+//! | format version | 1 | | entry key | 8 |
+//! | open entries | 1 | | hash of the `key` value; 0 without one | 8 |
+//! | reached entries | 4 | | due instant, ms | 6 |
+//! | entry of the last one reached, ms; 0 = none | 6 | | its send is looked at, ms | 6 |
+//! | | | | newest trigger happened, ms | 6 |
+//! | | | | entered, ms | 6 |
+//! | | | | status: 1 pending, 2 cancelled, 3 superseded | 1 |
+//! | | | | values of `same` | 1 |
+//!
+//! After the entries, in their order, the values of `same`: hash of the property's name 4, of its value 8.
+
+use jiff::Timestamp;
+
+use crate::due_send::{ForeignBytes, be};
+use crate::number::{CampaignNo, UserNo, instant, millis};
+
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 12;
+const ENTRY_BYTES: usize = 42;
+const SAME_BYTES: usize = 12;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    /// Entries whose first send was posted, and that are over.
+    pub reached: u32,
+    /// When the last of them was entered.
+    pub last_reached_at: Option<Timestamp>,
+    pub open: Vec<OpenEntry>,
+}
+
+/// An entry whose send has not ended, as far as the scheduler knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenEntry {
+    pub key: u64,
+    /// Of the value at the campaign's `key`; 0 without one.
+    pub narrow: u64,
+    pub due_at: Timestamp,
+    /// When its send comes out of the wheel; a restart moves the due instant alone.
+    pub looked_at: Timestamp,
+    /// When its newest trigger happened: what a cancel event must come after.
+    pub since: Timestamp,
+    pub entered_at: Timestamp,
+    pub status: Status,
+    /// Of the properties that cancel events compare: hashes of name and value.
+    pub same: Vec<(u32, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Pending = 1,
+    /// By a cancel event.
+    Cancelled = 2,
+    /// By a newer trigger.
+    Superseded = 3,
+}
+
+/// What the queue knows of an entry's send that has left the wheel at least once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It is being sent, or waits for a retry.
+    Begun = 1,
+    /// It ended, and was posted at least once.
+    Reached = 2,
+    /// It ended without a POST.
+    Unsent = 3,
+}
+
+/// A packed `DeliveryRecord` (no bytes: there is none), and the marks of the entries it lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredRecord {
+    pub bytes: Vec<u8>,
+    pub marks: Vec<(u64, Mark)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordChange {
+    pub user: UserNo,
+    pub campaign: CampaignNo,
+    /// As it was read.
+    pub old: Vec<u8>,
+    pub new: Vec<u8>,
+    /// Keys of entries that must not have a mark.
+    pub waiting: Vec<u64>,
+    /// Keys whose marks go: the record counts them now.
+    pub folded: Vec<u64>,
+    /// Packed `EntryData` that takes the place of what an entry kept.
+    pub data: Vec<(u64, Vec<u8>)>,
+}
+
+impl Mark {
+    pub fn from_code(code: u8) -> Option<Mark> {
+        [Mark::Begun, Mark::Reached, Mark::Unsent].into_iter().find(|mark| *mark as u8 == code)
+    }
+}
+
+impl DeliveryRecord {
+    pub fn entry(&self, key: u64) -> Option<&OpenEntry> {
+        self.open.iter().find(|entry| entry.key == key)
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let open = &self.open[..self.open.len().min(255)];
+        let mut out = Vec::with_capacity(HEADER_BYTES + open.len() * ENTRY_BYTES);
+        out.extend([FORMAT, open.len() as u8]);
+        out.extend(self.reached.to_be_bytes());
+        out.extend(short(self.last_reached_at.map_or(0, millis)));
+        for entry in open {
+            out.extend(entry.key.to_be_bytes());
+            out.extend(entry.narrow.to_be_bytes());
+            for at in [entry.due_at, entry.looked_at, entry.since, entry.entered_at] {
+                out.extend(short(millis(at)));
+            }
+            out.extend([entry.status as u8, entry.same.len().min(255) as u8]);
+        }
+        for (name, value) in open.iter().flat_map(|entry| entry.same.iter().take(255)) {
+            out.extend(name.to_be_bytes());
+            out.extend(value.to_be_bytes());
+        }
+        out
+    }
+
+    /// No bytes are an empty record.
+    pub fn decode(bytes: &[u8]) -> Result<DeliveryRecord, ForeignBytes> {
+        if bytes.is_empty() {
+            return Ok(DeliveryRecord::default());
+        }
+        let foreign = || ForeignBytes(format!("a delivery record of {} bytes", bytes.len()));
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(foreign)?;
+        if header[0] != FORMAT {
+            return Err(ForeignBytes(format!("delivery record format {}, expected {FORMAT}", header[0])));
+        }
+        let n = usize::from(header[1]);
+        let (entries, mut rest) = rest.split_at_checked(n * ENTRY_BYTES).ok_or_else(foreign)?;
+        let mut open = Vec::with_capacity(n);
+        for b in entries.chunks_exact(ENTRY_BYTES) {
+            let (same, after) = rest.split_at_checked(usize::from(b[41]) * SAME_BYTES).ok_or_else(foreign)?;
+            rest = after;
+            open.push(OpenEntry {
+                key: be(&b[..8]),
+                narrow: be(&b[8..16]),
+                due_at: instant(be(&b[16..22])),
+                looked_at: instant(be(&b[22..28])),
+                since: instant(be(&b[28..34])),
+                entered_at: instant(be(&b[34..40])),
+                status: match b[40] {
+                    1 => Status::Pending,
+                    2 => Status::Cancelled,
+                    3 => Status::Superseded,
+                    other => return Err(ForeignBytes(format!("entry status {other}, expected 1 to 3"))),
+                },
+                same: same
+                    .chunks_exact(SAME_BYTES)
+                    .map(|pair| (be(&pair[..4]) as u32, be(&pair[4..])))
+                    .collect(),
+            });
+        }
+        let last_reached_at = match be(&header[6..12]) {
+            0 => None,
+            ms => Some(instant(ms)),
+        };
+        if !rest.is_empty() {
+            return Err(foreign());
+        }
+        Ok(DeliveryRecord { reached: be(&header[2..6]) as u32, last_reached_at, open })
+    }
+}
+
+fn short(millis: u64) -> [u8; 6] {
+    let [_, _, rest @ ..] = millis.to_be_bytes();
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entries() -> impl Strategy<Value = OpenEntry> {
+        let at = || (0i64..4_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap());
+        let status = prop::sample::select(vec![Status::Pending, Status::Cancelled, Status::Superseded]);
+        let same = prop::collection::vec((any::<u32>(), any::<u64>()), 0..3);
+        (any::<u64>(), any::<u64>(), at(), at(), at(), at(), status, same).prop_map(
+            |(key, narrow, due_at, looked_at, since, entered_at, status, same)| OpenEntry {
+                key,
+                narrow,
+                due_at,
+                looked_at,
+                since,
+                entered_at,
+                status,
+                same,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_as_it_was_written(open in prop::collection::vec(entries(), 0..5), reached: u32, last in 1i64..4_000_000_000_000) {
+            let last_reached_at = Some(Timestamp::from_millisecond(last).unwrap());
+            let record = DeliveryRecord { reached, last_reached_at, open };
+            prop_assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn foreign_bytes_are_refused_and_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = DeliveryRecord::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_an_empty_record_and_other_formats_are_named() {
+        assert_eq!(DeliveryRecord::decode(&[]), Ok(DeliveryRecord::default()));
+        assert!(DeliveryRecord::decode(&[9; 12]).unwrap_err().0.contains("format 9"));
+    }
+}

@@ -1,0 +1,251 @@
+//! Pure. What a user's earlier entries into a campaign say about another one: limits, what is pending, what a cancel event ends.
+//!
+//! `entering` asks `Standing` in its gates; `trigger` keeps a `Kept` for each user and campaign of a page, changes it, and commits it
+//! by comparing what was read.
+
+use std::collections::BTreeSet;
+
+use campanile_core::delivery_record::{DeliveryRecord, Mark, OpenEntry, RecordChange, Status, StoredRecord};
+use campanile_core::event::Event;
+use campanile_core::facts::Facts;
+use campanile_core::limits;
+use campanile_core::number::{CampaignNo, Layout, UserNo};
+use campanile_core::triggered::{Pending, Triggered};
+use campanile_core::value_path::ValuePath;
+use jiff::Timestamp;
+
+/// A user's entries into one campaign, as one trigger looks at them.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// None: it is of a format that this version does not know.
+    pub record: Option<&'a DeliveryRecord>,
+    /// Entries whose send is being sent, or waits for a retry.
+    pub begun: &'a BTreeSet<u64>,
+    /// Hash of the trigger's value at `key`.
+    pub narrow: u64,
+}
+
+impl<'a> Standing<'a> {
+    /// Entries of the same key that are not sent yet.
+    fn pending(&self) -> impl Iterator<Item = &'a OpenEntry> {
+        let narrow = self.narrow;
+        let open = self.record.map_or(&[][..], |record| record.open.as_slice());
+        open.iter().filter(move |entry| entry.status == Status::Pending && entry.narrow == narrow)
+    }
+
+    /// The one that a restart continues: its send has never been claimed.
+    fn waiting(&self) -> Option<&'a OpenEntry> {
+        let begun = self.begun;
+        self.pending().find(|entry| !begun.contains(&entry.key))
+    }
+
+    /// Why the user may not enter again; none: it may.
+    pub fn limited(&self, triggered: &Triggered, at: Timestamp) -> Option<String> {
+        let Some(record) = self.record else {
+            return Some("what is known of the user's entries was written by another version".to_owned());
+        };
+        let restarts = triggered.if_pending == Pending::Restart;
+        let continued = self.waiting().filter(|_| restarts).map(|entry| entry.key);
+        // What was being sent when it was cancelled or superseded may have been posted.
+        let counts = |entry: &&OpenEntry| entry.status == Status::Pending || self.begun.contains(&entry.key);
+        let counted = || record.open.iter().filter(counts).filter(|entry| Some(entry.key) != continued);
+        let entered = u64::from(record.reached) + counted().count() as u64;
+        let ever = u64::from(triggered.entry_limits.ever);
+        if ever > 0 && entered >= ever {
+            return Some(format!("the user has entered {entered} times, at most {ever} are allowed"));
+        }
+        if let Some(once_per) = triggered.entry_limits.once_per {
+            let last = counted().map(|entry| entry.entered_at).chain(record.last_reached_at).max();
+            if let Some(last) = last.filter(|last| at.duration_since(*last) < once_per) {
+                return Some(format!("the user entered at {last}, less than {once_per:#} ago"));
+            }
+        }
+        let is_full = continued.is_none() && record.open.len() >= limits::OPEN_ENTRIES_MAX;
+        is_full.then(|| format!("{} entries of the user are open", record.open.len()))
+    }
+
+    /// Why the trigger is left alone for an entry that is pending.
+    pub fn is_ignored(&self, triggered: &Triggered) -> bool {
+        triggered.if_pending == Pending::Ignore && self.pending().next().is_some()
+    }
+
+    pub fn saw(&self, triggered: &Triggered, at: Timestamp) -> String {
+        self.limited(triggered, at).unwrap_or_else(|| match self.record {
+            Some(record) => format!("{} entries reached, {} open", record.reached, record.open.len()),
+            None => String::new(),
+        })
+    }
+
+    pub fn saw_pending(&self) -> String {
+        match self.pending().next() {
+            Some(entry) => format!("an entry of {} is pending", entry.entered_at),
+            None => "no entry is pending".to_owned(),
+        }
+    }
+}
+
+/// A delivery record on its way through a page of events.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    user: UserNo,
+    campaign: CampaignNo,
+    old: Vec<u8>,
+    record: Option<DeliveryRecord>,
+    begun: BTreeSet<u64>,
+    /// Ended entries that the record counts from now on.
+    folded: Vec<u64>,
+    /// Entries that were changed because their sends had never been claimed.
+    waiting: BTreeSet<u64>,
+    data: Vec<(u64, Vec<u8>)>,
+    is_changed: bool,
+}
+
+/// A new trigger of a user who may enter.
+#[derive(Clone, Debug)]
+pub struct NewTrigger {
+    pub key: u64,
+    pub narrow: u64,
+    pub due_at: Timestamp,
+    pub since: Timestamp,
+    pub entered_at: Timestamp,
+    pub same: Vec<(u32, u64)>,
+}
+
+impl Kept {
+    /// Counts what has ended since the record was written.
+    pub fn open(user: UserNo, campaign: CampaignNo, stored: StoredRecord) -> Kept {
+        let mut record = DeliveryRecord::decode(&stored.bytes).ok();
+        let mut begun = BTreeSet::new();
+        let mut folded = Vec::new();
+        for (key, mark) in stored.marks {
+            let Some(record) = &mut record else { continue };
+            match mark {
+                Mark::Begun => drop(begun.insert(key)),
+                Mark::Reached | Mark::Unsent => {
+                    fold(record, key, mark);
+                    folded.push(key);
+                }
+            }
+        }
+        let is_changed = !folded.is_empty();
+        let (waiting, data) = (BTreeSet::new(), Vec::new());
+        Kept { user, campaign, old: stored.bytes, record, begun, folded, waiting, data, is_changed }
+    }
+
+    pub fn standing(&self, narrow: u64) -> Standing<'_> {
+        Standing { record: self.record.as_ref(), begun: &self.begun, narrow }
+    }
+
+    /// A trigger whose send ends at once still has the newest data.
+    pub fn supersede(&mut self, triggered: &Triggered, narrow: u64) {
+        if triggered.if_pending != Pending::Restart {
+            return;
+        }
+        for entry in self.record.iter_mut().flat_map(|record| &mut record.open) {
+            if entry.status == Status::Pending && entry.narrow == narrow {
+                entry.status = Status::Superseded;
+                self.is_changed = true;
+                if !self.begun.contains(&entry.key) {
+                    self.waiting.insert(entry.key);
+                }
+            }
+        }
+    }
+
+    /// Whether a send has to be planned for it; else the pending one was given its due instant and data.
+    pub fn enter(&mut self, triggered: &Triggered, new: NewTrigger, data: Option<&[u8]>) -> bool {
+        self.is_changed = true;
+        let continued =
+            self.standing(new.narrow).waiting().filter(|_| triggered.if_pending == Pending::Restart);
+        // The wheel is never asked to give a send back: one that is due earlier now is another send.
+        if let Some(key) = continued.filter(|entry| new.due_at >= entry.looked_at).map(|entry| entry.key) {
+            let open = self.record.iter_mut().flat_map(|record| &mut record.open);
+            for entry in open.filter(|entry| entry.key == key) {
+                (entry.due_at, entry.since) = (new.due_at, new.since);
+                entry.same.clone_from(&new.same);
+            }
+            self.waiting.insert(key);
+            self.data.extend(data.map(|data| (key, data.to_vec())));
+            return false;
+        }
+        self.supersede(triggered, new.narrow);
+        let entry = OpenEntry {
+            key: new.key,
+            narrow: new.narrow,
+            due_at: new.due_at,
+            looked_at: new.due_at,
+            since: new.since,
+            entered_at: new.entered_at,
+            status: Status::Pending,
+            same: new.same,
+        };
+        if let Some(record) = &mut self.record {
+            record.open.push(entry);
+        }
+        true
+    }
+
+    /// Ends the pending entries that a cancel event concerns.
+    pub fn cancel(&mut self, triggered: &Triggered, event: &Event, facts: &Facts<'_>, layout: &Layout) {
+        let rules = triggered.cancel_on.iter().filter(|rule| rule.event == event.name);
+        for rule in rules.filter(|rule| rule.condition.as_ref().is_none_or(|holds| holds.matches(facts))) {
+            let same = values(layout, &rule.same, facts);
+            let names: BTreeSet<&str> = rule.same.iter().map(|(name, _)| name.as_str()).collect();
+            for entry in self.record.iter_mut().flat_map(|record| &mut record.open) {
+                let is_later = facts.as_of >= entry.since;
+                let is_same = same.len() == names.len() && same.iter().all(|pair| entry.same.contains(pair));
+                if entry.status == Status::Pending && is_later && is_same {
+                    entry.status = Status::Cancelled;
+                    self.is_changed = true;
+                }
+            }
+        }
+    }
+
+    /// What is to be written; none: nothing changed.
+    pub fn change(self) -> Option<RecordChange> {
+        let record = self.record.filter(|_| self.is_changed)?;
+        Some(RecordChange {
+            user: self.user,
+            campaign: self.campaign,
+            old: self.old,
+            new: record.encode(),
+            waiting: self.waiting.into_iter().collect(),
+            folded: self.folded,
+            data: self.data,
+        })
+    }
+}
+
+fn fold(record: &mut DeliveryRecord, key: u64, mark: Mark) {
+    let Some(place) = record.open.iter().position(|entry| entry.key == key) else { return };
+    let entry = record.open.remove(place);
+    if mark == Mark::Reached {
+        record.reached = record.reached.saturating_add(1);
+        record.last_reached_at = record.last_reached_at.max(Some(entry.entered_at));
+    }
+}
+
+/// Hash of the trigger's value at the campaign's `key`; 0 where there is no key, a missing value is a value of its own.
+pub fn narrow(layout: &Layout, triggered: &Triggered, facts: &Facts<'_>) -> u64 {
+    let Some(path) = &triggered.key else { return 0 };
+    let value = path.find(facts.profile, facts.event).map(ToString::to_string).unwrap_or_default();
+    layout.hash64("key", &[value.as_bytes()]).max(1)
+}
+
+/// Hashes of the properties that cancel events compare; the missing are left out, and equal nothing.
+pub fn values<'p>(
+    layout: &Layout,
+    same: impl IntoIterator<Item = &'p (String, ValuePath)>,
+    facts: &Facts<'_>,
+) -> Vec<(u32, u64)> {
+    let pair = |(name, path): &(String, ValuePath)| {
+        let value = path.find(facts.profile, facts.event)?.to_string();
+        let name = (layout.hash64("name", &[name.as_bytes()]) >> 32) as u32;
+        Some((name, layout.hash64("same", &[value.as_bytes()])))
+    };
+    let mut values: Vec<(u32, u64)> = same.into_iter().filter_map(pair).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
