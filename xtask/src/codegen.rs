@@ -68,11 +68,49 @@ fn generate(protos: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
         .map_err(|e| format!("generate bindings: {e}"))?;
     let mut fresh = read_folder(folder.path())?;
 
+    let comments = serde_json::to_string_pretty(&comments(&set)).map_err(|e| format!("comments: {e}"))?;
+    fresh.insert("comments.json".to_owned(), format!("{comments}\n").into_bytes());
     for file in &mut set.file {
-        file.source_code_info = None; // comments are for the bindings only
+        file.source_code_info = None; // they have a file of their own
     }
     fresh.insert("descriptors.bin".to_owned(), set.encode_to_vec());
     Ok(fresh)
+}
+
+/// What people write campaigns in: its comments are what editors show.
+const CAMPAIGN_FILE: &str = "campanile/v1/campaign.proto";
+
+/// What the campaign's proto says of messages, enums, fields and values, by full name; each on one line.
+fn comments(set: &prost_types::FileDescriptorSet) -> BTreeMap<String, String> {
+    let mut said = BTreeMap::new();
+    for file in set.file.iter().filter(|file| file.name() == CAMPAIGN_FILE) {
+        let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+        for (location, comment) in locations.filter_map(|at| Some((at, at.leading_comments.as_ref()?))) {
+            if let Some(name) = name_at(file, &location.path) {
+                let words: Vec<&str> = comment.split_whitespace().collect();
+                said.insert(format!("{}.{name}", file.package()), words.join(" "));
+            }
+        }
+    }
+    said
+}
+
+/// The name of what stands at a path of field numbers and indices in a file's descriptor.
+fn name_at(file: &prost_types::FileDescriptorProto, path: &[i32]) -> Option<String> {
+    let index = |at: i32| usize::try_from(at).ok();
+    match *path {
+        [4, message] => Some(file.message_type.get(index(message)?)?.name().to_owned()),
+        [4, message, 2, field] => {
+            let message = file.message_type.get(index(message)?)?;
+            Some(format!("{}.{}", message.name(), message.field.get(index(field)?)?.name()))
+        }
+        [5, words] => Some(file.enum_type.get(index(words)?)?.name().to_owned()),
+        [5, words, 2, word] => {
+            let words = file.enum_type.get(index(words)?)?;
+            Some(format!("{}.{}", words.name(), words.value.get(index(word)?)?.name()))
+        }
+        _ => None,
+    }
 }
 
 /// Every `.proto` file below the folder, sorted so that the result does not depend on the file system.

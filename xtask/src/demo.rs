@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     }
 }
 
-/// Shows what comes until Ctrl-C, which ends every process of the group.
+/// Shows what comes until Ctrl-C.
 fn show(world: &mut World, body: bool) -> Result<(), String> {
     say("webhooks as they come; Ctrl-C ends");
     loop {

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::demo::Received;
 use crate::shell::{build_binary, say, workspace};
 use crate::tools;
+use crate::watchdog::Watchdog;
 
 /// Whom the manual campaign credits, and with how much.
 pub(crate) const CREDITED: [(&str, u32); 3] = [("octocat", 500), ("monalisa", 250), ("renovate[bot]", 5)];
@@ -30,6 +31,7 @@ pub(crate) struct World {
     binary: PathBuf,
     /// In the order in which they are stopped.
     processes: Vec<(String, Child)>,
+    watchdog: Watchdog,
     webhooks: Receiver<String>,
     target: String,
     folder: TempDir,
@@ -51,6 +53,7 @@ impl World {
             server: format!("http://127.0.0.1:{}", free_port()?),
             binary: workspace().join("target/debug/campanile"),
             processes: Vec::new(),
+            watchdog: Watchdog::start()?,
             webhooks,
             target,
             folder,
@@ -80,7 +83,8 @@ impl World {
         tools::redis_server()?;
         let port = free_port()?.to_string();
         let folder = self.folder.path().display().to_string();
-        let redis = Command::new("redis-server")
+        let mut redis = Command::new("redis-server");
+        redis
             .args([
                 "--port",
                 &port,
@@ -94,9 +98,8 @@ impl World {
                 "yes",
             ])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let redis = redis.map_err(|e| format!("start redis-server: {e}"))?;
+            .stdout(Stdio::null());
+        let redis = self.watchdog.spawn(&mut redis)?;
         self.wait_for(&format!("http://127.0.0.1:{port}"))?;
         let store = format!("redis://127.0.0.1:{port}");
         for role in ["control", "scheduler", "sender", "sender"] {
@@ -126,10 +129,10 @@ impl World {
         Ok(())
     }
 
-    fn spawn(&self, name: &str, arguments: &[&str], output: Stdio) -> Result<Child, String> {
+    fn spawn(&mut self, name: &str, arguments: &[&str], output: Stdio) -> Result<Child, String> {
         let mut command = Command::new(&self.binary);
         command.args(arguments).stdin(Stdio::null()).stdout(output);
-        command.spawn().map_err(|e| format!("start the {name}: {e}"))
+        self.watchdog.spawn(&mut command).map_err(|e| format!("start the {name}: {e}"))
     }
 
     /// Until something listens there.

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod clients;
 mod codegen;
 mod demo;
 mod demo_expected;
 mod demo_world;
 mod dev;
+mod first_hour;
 mod shell;
 mod test;
 mod tidy;
 mod tools;
+mod watchdog;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of Campanile")]
@@ -29,6 +32,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Run Redis, control, scheduler and sender as separate processes, on the default ports
     Dev,
+    /// Measure what a newcomer waits for
+    FirstHour(first_hour::Arguments),
+    /// Install what the tests need, and run none
+    Tools,
     /// Run every test, installing what they need first
     Test,
     /// Run what a change must pass: tests, formatting, house rules, bindings, lints, documentation
@@ -47,6 +54,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Dev => dev::run_all(),
+        Command::FirstHour(arguments) => first_hour::run(&arguments),
+        Command::Tools => test::install(),
         Command::Test => test::run_all(),
         Command::Ci { no_test: false } => ci::run_all(),
         Command::Ci { no_test: true } => ci::checks(),

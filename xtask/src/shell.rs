@@ -26,8 +26,13 @@ pub(crate) fn build_binary() -> Result<(), String> {
 
 /// Whether `program` can be run.
 pub(crate) fn is_there(program: &str) -> bool {
+    succeeds(program, &["--version"])
+}
+
+/// Whether `program` is there and ends well; what it prints is not shown.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
