@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::campaign_life;
 use crate::deployment::Deployment;
 use crate::enter_users;
+use crate::known_names::unknown_attributes;
 use crate::preview;
 use crate::read_campaign::read_campaign;
 use crate::read_request::{check_request_id, page_size};
@@ -147,7 +148,8 @@ impl CampaignService for Campaigns {
             }
             Ok(campaign) => wire::ValidateCampaignResponse {
                 violations: Vec::new(),
-                warnings: warnings(&campaign),
+                warnings: [warnings(&campaign), unknown_attributes(&self.deployment, &campaign).await?]
+                    .concat(),
                 expressions: campaign
                     .expressions()
                     .into_iter()

@@ -17,7 +17,11 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use crate::known_names::nearest;
 use crate::status;
+
+/// Campaigns whose ids are compared with one that does not exist.
+const CAMPAIGNS_LOOKED_AT_MAX: usize = 200;
 
 pub struct Deployment {
     pub store: Arc<dyn Store>,
@@ -62,13 +66,20 @@ impl Deployment {
         let found = self.store.campaign(id).await.map_err(status::store)?;
         match found {
             Some(record) => Ok(record),
-            None => {
-                let page = self.store.list_campaigns("", limits::PAGE_MAX).await.map_err(status::store)?;
-                let near = nearest(id, page.iter().map(|record| record.id.as_str()));
-                let near = near.map_or_else(String::new, |near| format!(": did you mean {near}"));
-                Err(Status::not_found(format!("there is no campaign {id:?}{near}")))
-            }
+            None => Err(self.no_campaign(id).await?),
         }
+    }
+
+    /// Names the nearest of the first campaigns there are.
+    async fn no_campaign(&self, id: &str) -> Result<Status, Status> {
+        let there = self.store.list_campaigns("", CAMPAIGNS_LOOKED_AT_MAX).await.map_err(status::store)?;
+        let near = nearest(id, there.iter().map(|record| record.id.as_str()));
+        let hint = match (near, there.is_empty()) {
+            (Some(near), _) => format!("did you mean {near}?"),
+            (None, true) => "there is none yet".to_owned(),
+            (None, false) => "a listing names those there are".to_owned(),
+        };
+        Ok(Status::not_found(format!("there is no campaign {id:?}: {hint}")))
     }
 
     /// The user of this id, without creating one.

@@ -17,6 +17,7 @@ pub mod deployment;
 pub mod campaign_life;
 pub mod enter_users;
 pub mod intake;
+pub mod known_names;
 pub mod preview;
 pub mod send_test;
 

@@ -81,7 +81,11 @@ impl UserService for Users {
             return Err(status::invalid_field("id", "is missing"));
         }
         let user = self.deployment.user(&id).await?;
-        let user = user.ok_or_else(|| Status::not_found(format!("there is no user {id:?}")))?;
+        let user = user.ok_or_else(|| {
+            Status::not_found(format!(
+                "there is no user {id:?}: an import, an identify call or an event makes one"
+            ))
+        })?;
         Ok(Response::new(wire::GetUserResponse { user: Some(write_user(&user)) }))
     }
 }

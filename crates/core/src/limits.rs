@@ -180,6 +180,8 @@ pub const FAILED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const AUTO_PAUSE_SENDS: usize = 100;
 /// Refusals kept singly, per campaign.
 pub const REFUSED_MAX: usize = 1_000;
+/// Users looked at to learn which attributes there are, when a campaign is checked.
+pub const USERS_LOOKED_AT_MAX: usize = 200;
 /// Rows of one page of a listing.
 pub const PAGE_MAX: usize = 1_000;
 /// A request id answers the same for this long.

@@ -4,6 +4,7 @@
 //! which adds `webhook_headers` per attempt and POSTs; `webhook_kept` is what a retry sends again. Never posts a hole,
 //! and never shows a secret: what is shown is rendered again with a mask.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use crate::reason::Suppression;
 use crate::secret::Secrets;
 use crate::signature;
 use crate::template::{Stop, Template};
-use crate::template_names::{Scope, Slot};
+use crate::template_names::{Key, Scope, Slot};
 use crate::webhook_body::{Body, Spoilt};
 use crate::webhook_draft::Method;
 use crate::webhook_schema::Schema;
@@ -193,6 +194,18 @@ impl CompiledWebhook {
             self.address.render(scope, &self.allowed_hosts).map_err(|refused| self.refused(refused))?;
         self.check_target(&target.url, scope.context)?;
         Ok(target)
+    }
+
+    /// Attributes of the user that its templates print, test or pass on; of a path, the first name.
+    pub fn attributes(&self) -> BTreeSet<String> {
+        let headers = self.headers.iter().flat_map(|(_, template)| template.slots());
+        let address = self.address.url_slots().chain(self.address.credential_slots());
+        let slots = address.chain(headers).chain(self.body.slots());
+        let names = slots.filter_map(|slot| match slot {
+            Slot::Attribute(path) => path.first(),
+            _ => None,
+        });
+        names.filter_map(|key| if let Key::Name(name) = key { Some(name.clone()) } else { None }).collect()
     }
 
     /// Whether a request may go to `url`, with the secrets it carries.
