@@ -29,6 +29,8 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::Enter(args) => enter::run(api, args, output).await,
         CampaignCommand::Preview(args) => preview::run(api, args, output).await,
         CampaignCommand::TestSend(args) => test_send::run(api, args, output).await,
+        // They may need no server.
+        CampaignCommand::New(_) | CampaignCommand::Next(_) => Ok(()),
         CampaignCommand::Stats { id } => stats(api, id, output).await,
     }
 }

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use toml::Value;
 
+use crate::campaign_new::NewArgs;
+use crate::campaign_next::CampaignNextArgs;
+use crate::completions::CompletionsArgs;
 use crate::config::Flags;
+use crate::next::NextArgs;
 use crate::receive::ReceiveArgs;
 
 /// A self-hosted webhook-campaign engine.
@@ -66,6 +70,10 @@ pub enum Command {
     Secret(SecretCommand),
     /// Print when a cron expression fires, an RFC 3339 instant a line.
     Next(NextArgs),
+    /// Print the JSON Schema of the campaign file, for editors.
+    Schema,
+    /// Print what a shell completes commands by.
+    Completions(CompletionsArgs),
     /// Receive webhooks and show them.
     Receive(ReceiveArgs),
 }
@@ -146,6 +154,8 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum CampaignCommand {
+    /// Print the shortest file of a kind, with every option as a comment.
+    New(NewArgs),
     /// Create or change the campaigns of files, so that they are as written.
     Apply(ApplyArgs),
     /// Check files without storing anything.
@@ -181,6 +191,8 @@ pub enum CampaignCommand {
     Preview(PreviewArgs),
     /// Really post one webhook and print what came back. It counts nowhere and is in no log.
     TestSend(PreviewArgs),
+    /// Print when it fires next, in words.
+    Next(CampaignNextArgs),
     /// Print the counts of a campaign, by reason.
     Stats { id: String },
 }
@@ -400,21 +412,6 @@ pub enum SecretCommand {
     Delete { name: String },
 }
 
-#[derive(Debug, Args)]
-pub struct NextArgs {
-    /// Five fields as in Unix cron, six with leading seconds, or @daily and the like.
-    pub expression: String,
-    /// Whose wall clock.
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
-    pub zone: String,
-    /// After when, exclusive: RFC 3339, or wall-clock time in the zone; now if left out.
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// How many.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub count: u32,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,6 +444,12 @@ mod tests {
             "campanile users import people.csv --id-column mail --empty=unset",
             "campanile next @daily --zone Europe/Berlin --from 2026-01-01 --count 3",
             "campanile config --check",
+            "campanile campaign new one-time --id a --url https://example.com/",
+            "campanile campaign next first --count 3",
+            "campanile campaign next -f a.yaml",
+            "campanile schema",
+            "campanile completions bash",
+            "campanile receive --status 503 --for 2 --delay 500ms --tls --secret --body --curl",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }
@@ -464,6 +467,10 @@ mod tests {
             "campanile track -f a.ndjson mary bought",
             "campanile track -f a.ndjson --event-id x",
             "campanile secret set slack",
+            "campanile campaign new sometimes",
+            "campanile campaign new manual --id A",
+            "campanile campaign next",
+            "campanile receive --for 2",
             "campanile sends list --limit 0",
             "campanile sends watch --limit 5",
             "campanile next",

@@ -15,7 +15,7 @@ use toml::{Table, Value};
 pub const DEFAULTS: &str = include_str!("config_default.toml");
 const PREFIX: &str = "CAMPANILE_";
 /// Variables that are flags of the command line, not settings.
-const NOT_SETTINGS: [&str; 2] = ["CAMPANILE_SERVER", "CAMPANILE_CONFIG"];
+const NOT_SETTINGS: [&str; 3] = ["CAMPANILE_SERVER", "CAMPANILE_CONFIG", "CAMPANILE_RECEIVE_LISTEN"];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +92,11 @@ pub type Flags = Vec<(&'static str, Value)>;
 /// Whether the person asked for no colours (no-color.org).
 pub fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// A variable that the person named, such as one that holds a secret.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Reads all layers. `file` is the file of `--config`, if any.

@@ -22,7 +22,7 @@ const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fail> {
     let users = read(&args)?;
     let skip: Vec<i32> = args.skip.iter().map(|gate| skip(*gate) as i32).collect();
-    let (mut rows, mut refused) = (Vec::new(), 0);
+    let (mut rows, mut refused, mut unknown) = (Vec::new(), 0, false);
     for (part, users) in (0..).zip(requests(users)) {
         let request = wire::EnterUsersRequest {
             campaign_id: args.id.clone(),
@@ -34,6 +34,7 @@ pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fa
         let answer = api.campaigns.enter_users(request).await?.into_inner();
         refused += answer.refused;
         for user in answer.users {
+            unknown |= user.refusal() == wire::RefusalReason::UnknownUser;
             if output.is_json() {
                 output.message(&user)?;
                 continue;
@@ -47,6 +48,9 @@ pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fa
     }
     if !output.is_json() {
         output.table(&["USER", "ANSWER", "SENDS OR WHY NOT"], &rows);
+    }
+    if unknown {
+        output.note("users that do not exist can be created as they enter: add --create-missing");
     }
     if refused > 0 {
         return Err(Fail::refused(format!("{} did not enter", words::counted(refused, "user"))));

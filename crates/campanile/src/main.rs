@@ -8,7 +8,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, ConfigArgs, ServerArgs};
+use crate::cli::{CampaignCommand, Cli, Command, ConfigArgs, ServerArgs};
 use crate::config::{Config, LogFormat};
 use crate::connect::connect;
 use crate::fail::Fail;
@@ -25,6 +25,8 @@ mod store_watch;
 mod apply;
 mod campaign_commands;
 mod campaign_files;
+mod campaign_new;
+mod campaign_next;
 mod difference;
 mod enter;
 mod preview;
@@ -39,14 +41,18 @@ mod track_line;
 mod user_commands;
 
 mod explain;
+mod completions;
 mod next;
 mod receive;
+mod receive_shown;
+mod receive_tls;
 mod secret_commands;
 mod send_commands;
 
 mod clock;
 mod connect;
 mod fail;
+mod hints;
 
 mod bad_lines;
 mod columns;
@@ -85,12 +91,21 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Scheduler(args) => serve(&args, Roles::SCHEDULER).await,
         Command::Sender(args) => serve(&args, Roles::SENDER).await,
         Command::Config(args) => show_config(&args, output),
+        Command::Campaign(CampaignCommand::New(args)) => campaign_new::run(&args, now(), output),
+        Command::Campaign(CampaignCommand::Next(args)) => {
+            campaign_next::run(&cli.server, args, now(), output).await
+        }
         Command::Campaign(command) => campaign_commands::run(api().await?, command, output).await,
         Command::Users(command) => user_commands::run(api().await?, command, output).await,
         Command::Track(args) => track::run(api().await?, args, now(), output).await,
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,
         Command::Explain(args) => explain::run(api().await?, args, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
+        Command::Schema => schema(output),
+        Command::Completions(args) => {
+            completions::run(&args, output);
+            Ok(())
+        }
         Command::Next(args) => next::run(&args, now(), output),
         Command::Receive(args) => receive::run(args, output).await,
     }
@@ -119,6 +134,13 @@ fn show_config(args: &ConfigArgs, output: Output) -> Result<(), Fail> {
     } else {
         output.line(config::DEFAULTS.trim_end());
     }
+    Ok(())
+}
+
+fn schema(output: Output) -> Result<(), Fail> {
+    let schema = campanile_proto::schema::schema().map_err(|e| Fail::refused(e.to_string()))?;
+    output.line(&format!("{schema:#}"));
+    output.next("campanile schema > campaign.schema.json, and as the first line of a campaign file: # yaml-language-server: $schema=campaign.schema.json");
     Ok(())
 }
 

@@ -8,9 +8,23 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::cli::NextArgs;
 use crate::fail::Fail;
 use crate::output::Output;
+
+#[derive(Debug, clap::Args)]
+pub struct NextArgs {
+    /// Five fields as in Unix cron, six with leading seconds, or @daily and the like.
+    pub expression: String,
+    /// Whose wall clock.
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub zone: String,
+    /// After when, exclusive: RFC 3339, or wall-clock time in the zone; now if left out.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+}
 
 pub fn run(args: &NextArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
     for line in lines(args, now)? {

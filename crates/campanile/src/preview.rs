@@ -9,13 +9,21 @@ use crate::cli::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
-use crate::table::{plain, plain_lines};
+use crate::table::{plain, plain_lines, shell_word};
 use crate::words;
 
 pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), Fail> {
     let event = args.event.as_deref().map(read_event).transpose()?;
     let profile = (!args.attributes.is_empty())
         .then(|| wire::UserUpdate { attributes: args.attributes.clone(), ..Default::default() });
+    let next = match (&args.id, &args.file) {
+        (Some(id), _) => format!("campanile campaign activate {}", shell_word(id)),
+        (None, Some(path)) => {
+            format!("campanile campaign apply -f {} --activate", shell_word(&path.display().to_string()))
+        }
+        (None, None) => String::new(),
+    };
+    remark_on_user(&mut api, &args.user, output).await?;
     let mut request = wire::PreviewSendRequest {
         subject: args.id.map(Subject::CampaignId),
         user_id: args.user,
@@ -40,7 +48,28 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
     } else {
         show(&answer, output);
     }
-    if answer.refusal == 0 && answer.suppression == 0 { Ok(()) } else { Err(Fail::refused(why(&answer))) }
+    if answer.refusal == 0 && answer.suppression == 0 {
+        output.next(&next);
+        Ok(())
+    } else {
+        Err(Fail::refused(why(&answer)))
+    }
+}
+
+/// One that does not exist is made up, which a slip in its id should not hide.
+async fn remark_on_user(api: &mut Api, id: &str, output: Output) -> Result<(), Fail> {
+    match api.users.get_user(wire::GetUserRequest { id: id.to_owned() }).await {
+        Err(status) if status.code() == tonic::Code::NotFound => {
+            output.note(&format!(
+                "there is no user {id:?}: made up for this preview, with the attributes of --attributes"
+            ));
+            Ok(())
+        }
+        // What is wrong with the id is said by the preview itself.
+        Err(status) if status.code() == tonic::Code::InvalidArgument => Ok(()),
+        Err(status) => Err(status.into()),
+        Ok(_) => Ok(()),
+    }
 }
 
 fn show(answer: &wire::PreviewSendResponse, output: Output) {

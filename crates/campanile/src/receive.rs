@@ -1,4 +1,6 @@
 //! `campanile receive`: a far end for trying things out. Shows each webhook on a line, answers as told, checks signatures.
+//!
+//! `receive_shown` makes the lines, `receive_tls` the certificate and the connections of `--tls`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,27 +9,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use campanile_core::duration_text;
-use campanile_core::signature::{self, Key};
-use serde_json::json;
+use campanile_core::ports::Clock;
+use campanile_core::signature::Key;
 use tokio::net::TcpListener;
 
+use crate::clock::StoreClock;
+use crate::config;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
+use crate::receive_shown::{Came, Signature, curl};
+use crate::receive_tls::{self, TlsListener};
+use crate::secret_commands;
+use crate::table::{plain, plain_lines, shell_word};
+use crate::words;
 
 /// More than any webhook of ours has.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What a line shows of a body.
-const BODY_CHARS_SHOWN: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub struct ReceiveArgs {
     /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR")]
+    #[arg(long, env = "CAMPANILE_RECEIVE_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDR")]
     listen: SocketAddr,
     /// Answer with this status instead of 204.
     #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..600))]
@@ -38,12 +45,24 @@ pub struct ReceiveArgs {
     /// Wait before each answer, such as 500ms or 2s.
     #[arg(long, value_name = "DURATION", value_parser = read_delay)]
     delay: Option<Duration>,
+    /// Speak https with a certificate made for this run; prints the file that a sender must trust.
+    #[arg(long)]
+    tls: bool,
+    /// Check signatures with a whsec_ secret typed here, or given on standard input; one a line.
+    #[arg(long)]
+    secret: bool,
     /// Check signatures with the whsec_ secrets of this file, one a line.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Check signatures with the whsec_ secret of this environment variable.
+    #[arg(long, value_name = "NAME")]
+    secret_env: Option<String>,
     /// Show whole bodies.
     #[arg(long)]
     body: bool,
+    /// Show each webhook again as a curl command that repeats it.
+    #[arg(long)]
+    curl: bool,
 }
 
 fn read_delay(text: &str) -> Result<Duration, String> {
@@ -55,37 +74,79 @@ fn read_delay(text: &str) -> Result<Duration, String> {
 
 struct Receiver {
     args: ReceiveArgs,
+    /// Where it listens, as a URL.
+    url: String,
     keys: Vec<Key>,
     seen: AtomicU64,
+    clock: StoreClock,
     output: Output,
 }
 
 /// Receives until Ctrl-C.
 pub async fn run(args: ReceiveArgs, output: Output) -> Result<(), Fail> {
-    let keys = match &args.secret_file {
-        None => Vec::new(),
-        Some(path) => {
-            let in_file = |e: String| Fail::input(format!("{}: {e}", path.display()));
-            let text = std::fs::read_to_string(path).map_err(|e| in_file(e.to_string()))?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            lines.map(Key::read).collect::<Result<_, _>>().map_err(in_file)?
-        }
-    };
+    let keys = keys(&args)?;
     let listener = TcpListener::bind(args.listen).await;
-    let listener = listener.map_err(|e| {
-        Fail::refused(format!(
-            "cannot listen on {}: {e}; choose another with --listen 127.0.0.1:PORT",
-            args.listen
-        ))
-    })?;
+    let listener = listener.map_err(|e| Fail::refused(not_bound(args.listen, &e)))?;
     let address = listener.local_addr().map_err(|e| Fail::refused(e.to_string()))?;
-    output.note(&format!("receiving on http://{address}, Ctrl-C ends"));
-    let receiver = Arc::new(Receiver { args, keys, seen: AtomicU64::new(0), output });
-    let app = Router::new().fallback(receive).with_state(receiver);
-    let served = axum::serve(listener, app).with_graceful_shutdown(async {
+    let scheme = if args.tls { "https" } else { "http" };
+    let (tls, url) = (args.tls, format!("{scheme}://{address}"));
+    output.note(&format!("receiving on {url}, Ctrl-C ends"));
+    let receiver =
+        Arc::new(Receiver { args, url, keys, seen: AtomicU64::new(0), clock: StoreClock::start(), output });
+    let app = Router::new().fallback(receive).with_state(receiver.clone());
+    let ended = async {
         let _ = tokio::signal::ctrl_c().await;
-    });
-    served.await.map_err(|e| Fail::refused(e.to_string()))
+    };
+    if tls {
+        let made = receive_tls::make(address.ip()).map_err(Fail::refused)?;
+        output.note(&format!("its certificate is signed by itself: {}", made.ca_file().display()));
+        let trust = shell_word(&made.ca_file().display().to_string());
+        output.next(&format!("SSL_CERT_FILE={trust} campanile serve --dev"));
+        let listener = TlsListener::start(listener, made.acceptor(), address);
+        axum::serve(listener, app).with_graceful_shutdown(ended).await
+    } else {
+        output.next(&format!("campanile campaign new triggered --url {}/hook", receiver.url));
+        axum::serve(listener, app).with_graceful_shutdown(ended).await
+    }
+    .map_err(|e| Fail::refused(e.to_string()))?;
+    let seen = receiver.seen.load(Ordering::Relaxed);
+    output.note(&format!("{} received", words::counted(seen.cast_signed(), "webhook")));
+    output.next("campanile sends list");
+    Ok(())
+}
+
+fn not_bound(address: SocketAddr, error: &std::io::Error) -> String {
+    format!("cannot listen on {address}: {error}; choose another with --listen 127.0.0.1:PORT")
+}
+
+/// The keys that signatures are checked with; none where no secret was given.
+fn keys(args: &ReceiveArgs) -> Result<Vec<Key>, Fail> {
+    let mut keys = Vec::new();
+    let mut read = |from: &str, text: &str| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let found = lines.map(Key::read).collect::<Result<Vec<_>, _>>();
+        let found = found.map_err(|e| Fail::input(format!("{from}: {e}")))?;
+        if found.is_empty() {
+            return Err(Fail::input(format!("{from}: there is no secret in it")));
+        }
+        keys.extend(found);
+        Ok(())
+    };
+    if let Some(path) = &args.secret_file {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| Fail::input(format!("{name}: {e}")))?;
+        read(&name, &text)?;
+    }
+    if let Some(name) = &args.secret_env {
+        let text = config::variable(name).ok_or_else(|| {
+            Fail::input(format!("--secret-env: there is no variable {name}: export {name}=whsec_..."))
+        })?;
+        read(name, &text)?;
+    }
+    if args.secret {
+        read("--secret", &secret_commands::values_given("the signing secret")?.join("\n"))?;
+    }
+    Ok(keys)
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request<Body>) -> Response {
@@ -95,8 +156,15 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request<Body>) 
     };
     let number = receiver.seen.fetch_add(1, Ordering::Relaxed) + 1;
     let status = receiver.status(number);
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    receiver.show(number, head.method.as_str(), target, &head.headers, &body, status);
+    let came = Came {
+        number,
+        method: head.method.as_str(),
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
+        headers: &head.headers,
+        body: &body,
+        status,
+    };
+    receiver.show(&came);
     if let Some(delay) = receiver.args.delay {
         tokio::time::sleep(delay).await;
     }
@@ -113,54 +181,31 @@ impl Receiver {
         }
     }
 
-    fn show(
-        &self,
-        number: u64,
-        method: &str,
-        target: &str,
-        headers: &HeaderMap,
-        body: &Bytes,
-        status: StatusCode,
-    ) {
-        let text = String::from_utf8_lossy(body);
-        let signature = self.signature(headers, body);
+    fn show(&self, came: &Came<'_>) {
+        let signature = (!self.keys.is_empty()).then(|| came.signature(&self.keys, self.clock.now()));
         if self.output.is_json() {
-            let headers: serde_json::Map<_, _> = headers
-                .iter()
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
-                .collect();
-            let line = json!({
-                "number": number, "method": method, "target": target, "headers": headers, "body": text,
-                "status": status.as_u16(), "signature": signature,
-            });
-            self.output.line(&line.to_string());
+            self.output.line(&came.json(signature, &self.url).to_string());
             return;
         }
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
-        let signed = signature.map(|word| format!(", {word}")).unwrap_or_default();
-        let tone = if status.is_success() { Tone::Good } else { Tone::Bad };
-        let status = self.output.paint(tone, status.as_str());
-        let campaign = self.output.paint(Tone::Strong, header("campanile-campaign"));
-        let attempt = header("campanile-attempt");
-        let shown = match self.args.body {
-            true => format!("\n{text}"),
-            false => {
-                text.chars().take(BODY_CHARS_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
-            }
+        let tone = if came.status.is_success() { Tone::Good } else { Tone::Bad };
+        let status = self.output.paint(tone, came.status.as_str());
+        let campaign =
+            self.output.paint(Tone::Strong, &plain(came.header("campanile-campaign").unwrap_or("-")));
+        let signed = match signature {
+            None => String::new(),
+            Some(Signature::Signed) => ", signed".to_owned(),
+            Some(other) => format!(", {}", self.output.paint(Tone::Bad, other.word())),
         };
-        self.output
-            .line(&format!("{status} {campaign} {method} {target} (attempt {attempt}{signed}) {shown}"));
-    }
-
-    /// `signed` or `signature wrong`; nothing where no secret was given.
-    fn signature(&self, headers: &HeaderMap, body: &Bytes) -> Option<&'static str> {
-        if self.keys.is_empty() {
-            return None;
+        let attempt = came.header("campanile-attempt").unwrap_or("-");
+        let (method, target) = (came.method, plain(came.target));
+        let shown = if self.args.body { String::new() } else { came.body_on_a_line() };
+        let line = format!("{status} {campaign} {method} {target} (attempt {attempt}{signed}) {shown}");
+        self.output.line(line.trim_end());
+        if self.args.body {
+            self.output.line(&plain_lines(&came.text()));
         }
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (id, signatures) = (header("webhook-id"), header("webhook-signature"));
-        let timestamp = header("webhook-timestamp").parse().unwrap_or(0);
-        let fits = signature::verify(&self.keys, id, timestamp, body, signatures);
-        Some(if fits { "signed" } else { "signature wrong" })
+        if self.args.curl {
+            self.output.line(&self.output.paint(Tone::Faint, &plain_lines(&curl(came, &self.url))));
+        }
     }
 }

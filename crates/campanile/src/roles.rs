@@ -57,11 +57,12 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::start());
     let shutdown = CancellationToken::new();
     let (tell, standing) = watch::channel(Standing::Starting(String::new()));
-    let mut stop = std::pin::pin!(stop_signal());
+    let mut stop = std::pin::pin!(stop_signal()?);
     let mut parts = JoinSet::new();
     let health = bind_health(&config, roles).await?;
     let at_health = health.as_ref().map(TcpListener::local_addr).transpose()?;
-    tracing::info!(parts = roles.name(), health = at_health.map(tracing::field::display), "starting");
+    let store = shown(&config.store.url);
+    tracing::info!(parts = roles.name(), store, health = at_health.map(tracing::field::display), "starting");
     if let Some(health) = health {
         let (metrics, standing, shutdown) = (metrics.clone(), standing.clone(), shutdown.clone());
         parts.spawn(async move { Ok(health::serve(health, standing, metrics, shutdown).await?) });
@@ -76,6 +77,9 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
         let (at_grpc, at_console, at_intake) =
             (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
         tracing::info!(grpc = %at_grpc, console = %at_console, intake = %at_intake, "listening");
+        if config.network.dev {
+            tracing::info!("next, in another terminal: campanile receive");
+        }
         let deployment = Arc::new(Deployment {
             store: store.clone(),
             clock: clock.clone(),
@@ -209,19 +213,34 @@ async fn bind_health(config: &Config, roles: Roles) -> Result<Option<TcpListener
     }
 }
 
+/// A store's URL as it may be shown: without user name and password.
+fn shown(url: &str) -> String {
+    match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
+        Some((scheme, Some((_, place)))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
+    }
+}
+
 async fn bind(address: std::net::SocketAddr, name: &str) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(address).await;
     bound
-        .map_err(|e| format!("{name}: cannot listen on {address}: {e}; is another campanile running?").into())
+        .map_err(|e| {
+            let flag = name.replace('.', "-");
+            format!("{name}: cannot listen on {address}: {e}; is another campanile running? choose another port with --{flag} 127.0.0.1:PORT").into()
+        })
 }
 
-async fn stop_signal() -> std::io::Result<()> {
+/// Heard from now on, not from when it is first waited for: whoever reads that this process starts may stop it.
+fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupt = tokio::signal::ctrl_c() => interrupt,
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    })
 }
 
 /// Random bytes from the operating system; it never fails once the machine is up.
@@ -238,4 +257,21 @@ fn random<const N: usize>() -> [u8; N] {
 fn jitter() -> f64 {
     let n = u32::from_be_bytes(random());
     f64::from(n) / f64::from(u32::MAX) * 2.0 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_shown_without_its_password() {
+        for (url, expected) in [
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            ("rediss://me:p@ss@cache.example:6379/0", "rediss://cache.example:6379/0"),
+            ("redis://:secret@cache.example", "redis://cache.example"),
+            ("sqlite:a@b.db", "sqlite:a@b.db"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub async fn run(api: Api, command: SecretCommand, output: Output) -> Result<(),
 }
 
 async fn set(mut api: Api, name: String, hosts: Vec<String>, output: Output) -> Result<(), Fail> {
-    let values = if std::io::stdin().is_terminal() { ask(&name)? } else { read()? };
+    let values = values_given(&name)?;
     if values.is_empty() {
         return Err(Fail::input("there is no value: give one on standard input, one a line"));
     }
@@ -76,6 +76,11 @@ async fn delete(mut api: Api, name: String, output: Output) -> Result<(), Fail> 
     output.line(&format!("{name} is deleted"));
     output.next("campanile secret list");
     Ok(())
+}
+
+/// The values of a secret that a person types or a pipe brings; never arguments, which other processes can read.
+pub fn values_given(name: &str) -> Result<Vec<String>, Fail> {
+    if std::io::stdin().is_terminal() { ask(name) } else { read() }
 }
 
 /// Values until an empty one, not shown as they are typed.

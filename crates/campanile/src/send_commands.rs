@@ -5,8 +5,9 @@ use campanile_proto::v1 as wire;
 use crate::cli::{SendsCommand, SendsFilter, StateName};
 use crate::connect::Api;
 use crate::fail::Fail;
+use crate::hints;
 use crate::output::{Output, Tone};
-use crate::table::{plain, plain_lines};
+use crate::table::{plain, plain_lines, shell_word};
 use crate::words;
 
 pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<(), Fail> {
@@ -100,7 +101,16 @@ fn show(answer: &wire::GetSendResponse, output: Output) -> Result<(), Fail> {
             output.line(&plain(&format!("{}: {}", header.name, header.value)));
         }
         output.line(&format!("\n{}", plain_lines(&request.body)));
+        let sent = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
+        let sent = sent.map_or("", |header| header.value.as_str());
+        if let Some(hint) = hints::content_type(send.last_status, sent) {
+            output.warning(&hint);
+        }
     }
+    output.next(&match send.state() {
+        wire::SendState::Failed => format!("campanile campaign show {}", send.campaign_id),
+        _ => format!("campanile sends list --user {}", shell_word(&send.user_id)),
+    });
     Ok(())
 }
 

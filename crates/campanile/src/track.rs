@@ -15,6 +15,7 @@ use crate::bad_lines::BadLines;
 use crate::cli::TrackArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
+use crate::hints;
 use crate::json_lines::JsonLines;
 use crate::output::Output;
 use crate::progress;
@@ -27,6 +28,8 @@ const PART_EVENTS_MAX: usize = 1_000;
 const PART_BYTES_MAX: usize = 1024 * 1024;
 /// A line that has more than properties may have is bad; the server says so where it can still read it.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Campaigns that are asked whether they wait for an event.
+const CAMPAIGNS_LOOKED_AT_MAX: i32 = 200;
 
 /// `now` tells which events of a file are too old to fire anything.
 pub async fn run(api: Api, args: TrackArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
@@ -53,8 +56,27 @@ async fn track(mut api: Api, args: &TrackArgs, output: Output) -> Result<(), Fai
         wire::EventReceipt::Repeated => output.line("dropped: an event of this id was taken before"),
         _ => output.line(&format!("taken as {}", tracked.event_id)),
     }
-    output.next(&format!("campanile sends list --user {}", shell_word(user)));
+    match unheard(&mut api, name).await? {
+        Some(said) => {
+            output.warning(&said);
+            output.next("campanile campaign list");
+        }
+        None => output.next(&format!("campanile sends list --user {}", shell_word(user))),
+    }
     Ok(())
+}
+
+/// What is to be said of an event that no live campaign waits for. Where there are more campaigns than a page has, nothing is.
+async fn unheard(api: &mut Api, name: &str) -> Result<Option<String>, Fail> {
+    let live = [wire::CampaignState::Active, wire::CampaignState::Paused, wire::CampaignState::Scheduled];
+    let request = wire::ListCampaignsRequest {
+        states: live.map(|state| state as i32).to_vec(),
+        page_size: CAMPAIGNS_LOOKED_AT_MAX,
+        ..Default::default()
+    };
+    let page = api.campaigns.list_campaigns(request).await?.into_inner();
+    let is_all = page.next_page_token.is_empty();
+    Ok(hints::unheard_event(name, &page.campaigns).filter(|_| is_all))
 }
 
 async fn stream(

@@ -15,7 +15,18 @@ pub async fn run(mut api: Api, command: UsersCommand, output: Output) -> Result<
     match command {
         UsersCommand::Import(args) => import::run(api, args, output).await,
         UsersCommand::Show { id } => {
-            let answer = api.users.get_user(wire::GetUserRequest { id }).await?.into_inner();
+            let answer = api.users.get_user(wire::GetUserRequest { id: id.clone() }).await;
+            let answer = answer.map_err(|status| match status.code() {
+                tonic::Code::NotFound => {
+                    let mut fail = Fail::from(status);
+                    let id = shell_word(&id);
+                    fail.lines
+                        .push(format!("type `campanile users import FILE`, or `campanile track {id} EVENT`"));
+                    fail
+                }
+                _ => Fail::from(status),
+            })?;
+            let answer = answer.into_inner();
             show(&answer.user.unwrap_or_default(), output)
         }
     }
