@@ -1,46 +1,72 @@
-//! What the README prints is what works: its commands are run as printed, its campaign is the example file.
+//! What the README prints is what works: its commands are run as printed, on terminals; its campaign is the example file.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use campanile_tests::binary::campanile;
-use campanile_tests::running::Running;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use campanile_tests::hand::{Hand, root};
+use campanile_tests::terminal::without_colours;
 
 fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).expect("the README")
 }
 
-/// The indented commands of `campanile` between two sentences.
+/// The indented commands between two sentences, as printed.
 fn commands(from: &str, to: &str) -> Vec<String> {
     let readme = readme();
     let (_, rest) = readme.split_once(from).expect(from);
     let (part, _) = rest.split_once(to).expect(to);
-    part.lines().filter_map(|line| line.strip_prefix("    campanile ")).map(str::to_owned).collect()
+    part.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_campaign_by_hand_works_as_printed() {
-    let running = Running::sqlite().await;
-    let commands = commands("In a third,", "The campaign is this file");
-    assert_eq!(commands.len(), 7, "{commands:?}");
-    for line in &commands {
-        // As printed, by a shell.
-        let output = Command::new("sh")
-            .args(["-c", &format!("{} {line}", campanile().display())])
-            .env("CAMPANILE_SERVER", &running.processes[0].grpc)
-            .current_dir(root())
-            .output()
-            .expect("it runs");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "campanile {line}: {said}");
+    let commands = commands("## A first campaign by hand", "The last line each command prints");
+    let [install, serve, receive, typed @ ..] = commands.as_slice() else { panic!("{commands:?}") };
+    assert!(install.starts_with("cargo install --path crates/campanile") && typed.len() >= 5, "{commands:?}");
+    assert!(root().join("crates/campanile/Cargo.toml").exists());
+    let mut hand = Hand::start(serve, receive).await;
+    for line in typed {
+        let said = hand.succeeds(line).await;
+        assert!(said.contains('\u{1b}'), "{line} has no colours: {said:?}");
+        let plain = without_colours(&said);
+        let last = plain.trim_end().lines().last().unwrap_or_default();
+        assert!(last.starts_with("next: campanile "), "{line} does not end with a command: {plain}");
     }
-    // Nobody listens on the example's port here, or somebody does: either way it was sent there.
-    let stats = running.stats_until("first", |stats| stats.attempts > 0).await;
-    assert_eq!((stats.triggered, stats.entered), (1, 1));
+    let arrived = hand.receive.shows("/bought").await;
+    assert!(arrived.contains('\u{1b}'), "{arrived:?}");
+    let body = r#"{"name":"Mary","email":"mary@example.com","total":600}"#;
+    assert!(
+        without_colours(&arrived).contains(&format!("204 first POST /bought (attempt 1) {body}")),
+        "{arrived}"
+    );
+    // The same by hand over HTTP, as the README says further down.
+    let curl = self::commands("or by hand:", "Everything the command line does");
+    let said = hand.succeeds(&curl[0]).await;
+    assert!(said.contains(r#"{"success":true}"#), "{said}");
+    assert!(hand.folder.path().join("campanile-data").exists(), "data in ./campanile-data");
+    // Ctrl-C ends both, cleanly.
+    hand.receive.ctrl_c().await;
+    let (code, said) = hand.receive.ended().await;
+    assert_eq!(code, Some(0), "{said}");
+    let plain = without_colours(&said);
+    assert!(
+        plain.contains("received") && plain.trim_end().ends_with("next: campanile sends list"),
+        "{plain}"
+    );
+    hand.serve.ctrl_c().await;
+    let (code, said) = hand.serve.ended().await;
+    assert!(code == Some(0) && said.contains("stopping"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_import_shows_its_progress_and_ends_at_ctrl_c() {
+    let hand = Hand::start("campanile serve --dev", "campanile receive").await;
+    let people: String = (0..400_000).map(|i| format!("u{i},Some name,{i}@example.com\n")).collect();
+    hand.file("people.csv", &format!("id,name,email\n{people}"));
+    let mut import = hand.begins("campanile users import people.csv");
+    import.shows("MiB").await;
+    import.ctrl_c().await;
+    let (code, said) = import.ended().await;
+    assert!(code != Some(0), "{said}");
+    // The server goes on.
+    hand.succeeds("campanile users import examples/people.csv").await;
 }
 
 #[test]
@@ -63,4 +89,17 @@ fn every_place_it_points_to_is_there() {
     let missing: Vec<&str> =
         places.filter(|place| !place.starts_with("./") && !root().join(place).exists()).collect();
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn the_ports_it_names_are_the_defaults() {
+    let readme = readme();
+    let defaults = include_str!("../../crates/campanile/src/config_default.toml");
+    for port in ["7070", "7071", "7072"] {
+        assert!(
+            readme.contains(&format!("| {port} |")) && defaults.contains(&format!("127.0.0.1:{port}")),
+            "{port}"
+        );
+    }
+    assert!(include_str!("../../xtask/src/dev.rs").contains("\"6390\"") && readme.contains("| 6390 |"));
 }

@@ -44,7 +44,12 @@ impl Process {
     /// `role` is serve, control, scheduler or sender; `store` what follows `--store`. It has said where its health is served
     /// when this answers, and a role that listens has told where.
     pub fn start(role: &str, store: &str, flags: &[&str]) -> Process {
-        let mut process = Process::start_waiting(role, store, flags);
+        Process::start_with(role, store, flags, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_with(role: &str, store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut process = Process::spawn(role, store, flags, variables);
         if matches!(role, "serve" | "control") {
             process.listening();
         }
@@ -53,6 +58,10 @@ impl Process {
 
     /// The same, but a role that listens may still wait for its store.
     pub fn start_waiting(role: &str, store: &str, flags: &[&str]) -> Process {
+        Process::spawn(role, store, flags, &[])
+    }
+
+    fn spawn(role: &str, store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(campanile());
         command.args([role, "--store", store, "--log-format", "json"]);
         command.args(["--log-level", "warn,campanile::roles=info"]);
@@ -64,6 +73,7 @@ impl Process {
             command.args(["--listen-grpc", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"]);
             command.args(["--listen-intake", "127.0.0.1:0"]);
         }
+        command.envs(variables.iter().copied());
         command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = BufReader::new(child.stderr.take().expect("its log"));

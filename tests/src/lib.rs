@@ -9,11 +9,15 @@ pub mod conformance_records;
 pub mod running;
 
 pub mod binary;
+pub mod clients;
 pub mod examples;
+pub mod hand;
+pub mod receiver;
 pub mod redis_cluster;
 pub mod redis_sentinels;
 pub mod redis_server;
 pub mod sample;
 pub mod store_clock;
 pub mod target;
+pub mod terminal;
 pub mod until;

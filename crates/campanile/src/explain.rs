@@ -12,6 +12,7 @@ use crate::words;
 
 pub async fn run(mut api: Api, args: ExplainArgs, output: Output) -> Result<(), Fail> {
     let event = args.event.as_deref().map(read_event).transpose()?;
+    let next = format!("sends list --user {}", args.user);
     let request = wire::ExplainSendRequest {
         user_id: args.user,
         campaign_id: args.campaign,
@@ -33,6 +34,7 @@ pub async fn run(mut api: Api, args: ExplainArgs, output: Output) -> Result<(), 
     }
     output.line("");
     output.line(&output.paint(Tone::Strong, &plain(&answer.sentence)));
+    output.next(&next);
     Ok(())
 }
 
