@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Measure an optimised build
     #[arg(long)]
     release: bool,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with = "release")]
+    binary: Option<PathBuf>,
     /// Events whose way is measured
     #[arg(long, default_value_t = 500, value_name = "N")]
     events: u32,
@@ -33,7 +36,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const EXAMPLE_TARGET: &str = "127.0.0.1:9000";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
-    let binary = build(arguments.release)?;
+    let binary = match &arguments.binary {
+        Some(binary) => fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?,
+        None => build(arguments.release)?,
+    };
     let folder = tempfile::tempdir().map_err(|e| format!("make a folder: {e}"))?;
     let mut starts = Vec::new();
     for n in 0..STARTS {
