@@ -7,12 +7,12 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
 use crate::preview::read_event;
-use crate::table::{lay_out, plain};
+use crate::table::{lay_out, plain, shell_word};
 use crate::words;
 
 pub async fn run(mut api: Api, args: ExplainArgs, output: Output) -> Result<(), Fail> {
     let event = args.event.as_deref().map(read_event).transpose()?;
-    let next = format!("sends list --user {}", args.user);
+    let next = format!("campanile sends list --user {}", shell_word(&args.user));
     let request = wire::ExplainSendRequest {
         user_id: args.user,
         campaign_id: args.campaign,

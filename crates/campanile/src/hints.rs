@@ -1,6 +1,6 @@
 //! Pure. What to type instead, after the slips of a first hour.
 
-use campanile_control::known_names::nearest;
+use campanile_proto::file_keys::nearest;
 use campanile_proto::v1 as wire;
 
 /// After an answer that often means that the body was not what the far end takes; `sent` is the content type it got.

@@ -40,8 +40,8 @@ mod track;
 mod track_line;
 mod user_commands;
 
-mod explain;
 mod completions;
+mod explain;
 mod next;
 mod receive;
 mod receive_shown;

@@ -17,7 +17,6 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::known_names::nearest;
 use crate::status;
 
 /// Campaigns whose ids are compared with one that does not exist.

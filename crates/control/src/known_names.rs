@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use campanile_core::campaign::Campaign;
 use campanile_core::limits::USERS_LOOKED_AT_MAX;
 use campanile_core::number::UserNo;
+use campanile_proto::file_keys::nearest;
 use campanile_proto::v1 as wire;
 use tonic::Status;
 
 use crate::deployment::Deployment;
 use crate::status;
-
-/// Below this two names are not taken for each other.
-const LIKENESS_MIN: f64 = 0.78;
 
 /// A warning for each attribute that the campaign names and that none of some users has; none where there are no users yet.
 pub async fn unknown_attributes(
@@ -46,7 +44,8 @@ fn mentioned(campaign: &Campaign) -> Vec<(String, String)> {
         mentioned.extend(expression.names().attributes.into_iter().map(|name| (field.clone(), name)));
     }
     for action in &campaign.actions {
-        mentioned.extend(action.webhook.attributes().into_iter().map(|name| ("webhook".to_owned(), name)));
+        let attributes = action.webhooks().flat_map(|webhook| webhook.attributes());
+        mentioned.extend(attributes.map(|name| ("webhook".to_owned(), name)));
     }
     mentioned
 }
@@ -65,17 +64,6 @@ fn unknown(mentioned: &[(String, String)], known: &BTreeSet<String>, looked_at: 
         )
     });
     told.collect()
-}
-
-/// The most similar one, if one is similar at all.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word: String = word.chars().take(100).flat_map(char::to_lowercase).collect();
-    let likeness = |name: &&str| strsim::jaro_winkler(&word, &name.to_lowercase());
-    known
-        .map(|name| (likeness(&name), name))
-        .filter(|(likeness, _)| *likeness > LIKENESS_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(crate) fn unknown_word(word: &str, known: &[String]) -> String {
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: String = word.chars().take(100).flat_map(char::to_lowercase).collect();
     known
-        .map(|name| (strsim::jaro_winkler(&word, name), name))
+        .map(|name| (strsim::jaro_winkler(&word, &name.to_lowercase()), name))
         .filter(|(likeness, _)| *likeness > 0.78)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)

@@ -98,7 +98,7 @@ impl Play {
             self.sent.push((minute, n));
         }
         let attempted = matches!(settle, Settle::Delivered | Settle::Retry { .. });
-        let settlement = Settlement { lease: job.lease, settle, attempted, row: None };
+        let settlement = Settlement { lease: job.lease, settle, attempted, variant: None, row: None };
         self.world.store.inner.settle(SHARD, &[settlement]).await == Ok(vec![true])
     }
 
