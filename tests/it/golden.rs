@@ -12,7 +12,8 @@ use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease,
 use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
-use campanile_core::reason::{Failure, Suppression};
+use campanile_core::reason::{Failure, Refusal, Suppression};
+use campanile_core::recent_event::{self, Decided, Met, RecentEvent};
 use campanile_core::user::Profile;
 use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
@@ -305,4 +306,19 @@ fn a_delivery_record_keeps_its_bytes() {
     };
     check("delivery_record.hex", &hex(&record.encode()));
     assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
+}
+
+#[test]
+fn recent_events_keep_their_bytes() {
+    let item = LogItem::Event(event());
+    let due_at = at("2026-11-24T09:00:00Z");
+    let met = [
+        Met { campaign: CampaignNo(7), decided: Decided::Entered { key: 0x1122_3344_5566_7788, due_at } },
+        Met { campaign: CampaignNo(8), decided: Decided::Refused(Refusal::ConditionFalse, "no".to_owned()) },
+    ];
+    let user = UserNo(0x01_0203_0405);
+    let written = recent_event::encode(41, at("2026-11-24T08:00:01Z"), user, (&item.pack(), &item), &met);
+    check("recent_event.hex", &hex(&written));
+    let read = RecentEvent::decode(&written).expect("a recent event");
+    assert_eq!((read.number, read.user, &read.item, read.met.as_slice()), (41, user, &item, met.as_slice()));
 }

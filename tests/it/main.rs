@@ -54,4 +54,5 @@ mod real_events;
 mod receive;
 mod slips;
 mod test_send;
+mod watched_events;
 mod why_docs;

@@ -58,6 +58,9 @@ macro_rules! conforms {
             what_was_taken_for_waiting_must_still_wait,
             a_send_waits_for_events_that_came_before_it_was_due,
         );
+        $crate::conforms!($make, conformance_recent:
+            the_latest_events_are_kept_in_order_and_bounded,
+        );
         $crate::conforms!($make, conformance_bounds:
             a_full_event_log_refuses_and_stores_nothing,
             foreign_events_are_put_aside_with_the_rest_of_the_page,

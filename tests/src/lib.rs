@@ -5,6 +5,7 @@ pub mod conformance_bounds;
 pub mod conformance_planned;
 pub mod conformance_queue;
 pub mod conformance_races;
+pub mod conformance_recent;
 pub mod conformance_records;
 pub mod running;
 

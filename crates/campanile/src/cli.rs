@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
+use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
 use crate::next::NextArgs;
@@ -63,6 +64,9 @@ pub enum Command {
     /// Look at what was sent, and why something was not.
     #[command(subcommand)]
     Sends(SendsCommand),
+    /// Look at events and what campaigns decided about them.
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Say why a user was or was not sent a campaign.
     Explain(ExplainArgs),
     /// Keep secrets that webhooks may use.
@@ -353,51 +357,6 @@ pub struct TrackArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum SendsCommand {
-    /// List sends, newest first.
-    List {
-        #[command(flatten)]
-        filter: SendsFilter,
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
-        limit: i32,
-    },
-    /// Print one send with its attempts and, while it is kept, its request.
-    Show {
-        /// The send id: the webhook-id of its requests.
-        #[arg(value_name = "SEND")]
-        id: String,
-    },
-    /// Print attempts and ends as they happen, until Ctrl-C.
-    Watch {
-        #[command(flatten)]
-        filter: SendsFilter,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct SendsFilter {
-    /// Only of this campaign.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub campaign: String,
-    /// Only to this user.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub user: String,
-    /// Only in this state; may be given several times.
-    #[arg(long)]
-    pub state: Vec<StateName>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum StateName {
-    /// Waiting for a retry.
-    Pending,
-    Delivered,
-    Failed,
-    Suppressed,
-}
-
-#[derive(Debug, Subcommand)]
 pub enum SecretCommand {
     /// Store a secret; its value is read from the terminal or from standard input, one value a line.
     Set {
@@ -439,6 +398,8 @@ mod tests {
             "campanile sends list --state failed --state pending --limit 5 --json",
             "campanile sends watch --campaign first",
             "campanile explain mary first",
+            "campanile events watch --user mary --name purchase --name refund",
+            "campanile events list --campaign first --limit 5",
             "campanile campaign test-send -f a.yaml --user mary",
             "campanile secret set slack --host hooks.slack.com",
             "campanile users import people.csv --id-column mail --empty=unset",

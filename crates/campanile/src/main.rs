@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::roles::Roles;
 
 mod cli;
+mod cli_ledger;
 mod config;
 mod health;
 mod measures;
@@ -41,6 +42,7 @@ mod track_line;
 mod user_commands;
 
 mod completions;
+mod event_commands;
 mod explain;
 mod next;
 mod receive;
@@ -99,6 +101,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Users(command) => user_commands::run(api().await?, command, output).await,
         Command::Track(args) => track::run(api().await?, args, now(), output).await,
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,
+        Command::Events(command) => event_commands::run(api().await?, command, output).await,
         Command::Explain(args) => explain::run(api().await?, args, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
         Command::Schema => schema(output),

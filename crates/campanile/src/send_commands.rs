@@ -2,7 +2,7 @@
 
 use campanile_proto::v1 as wire;
 
-use crate::cli::{SendsCommand, SendsFilter, StateName};
+use crate::cli_ledger::{SendsCommand, SendsFilter, StateName};
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::hints;

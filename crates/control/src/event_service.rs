@@ -13,7 +13,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::deployment::Deployment;
 use crate::intake::{self, Firing, UserEvent};
 use crate::read_items::read_event;
-use crate::read_request::check_request_id;
+use crate::read_request::{check_request_id, page_size};
+use crate::recent_events::{self, Filter};
 use crate::status;
 use crate::user_service::upsert;
 
@@ -61,6 +62,42 @@ impl EventService for Events {
             }
         });
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn list_recent_events(
+        &self,
+        request: Request<wire::ListRecentEventsRequest>,
+    ) -> Result<Response<wire::ListRecentEventsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page_size(request.page_size)?;
+        let filter = Filter::read(&self.deployment, request.filter.unwrap_or_default()).await?;
+        let events = match filter {
+            Some(filter) => recent_events::list(&self.deployment, &filter, limit).await?,
+            None => Vec::new(),
+        };
+        Ok(Response::new(wire::ListRecentEventsResponse { events }))
+    }
+
+    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<wire::WatchEventsResponse, Status>> + Send>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<wire::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let filter = Filter::read(&self.deployment, request.into_inner().filter.unwrap_or_default()).await?;
+        let Some(filter) = filter else {
+            return Err(Status::not_found("nothing can be watched: there is no such user"));
+        };
+        // Looked up before the answer, so that nothing that comes after it is missed.
+        let places = recent_events::begin(&self.deployment, &filter).await?;
+        let (tell, told) = tokio::sync::mpsc::channel(recent_events::WATCH_HELD_MAX);
+        let deployment = self.deployment.clone();
+        tokio::spawn(async move {
+            if let Err(status) = recent_events::watch(&deployment, &filter, places, &tell).await {
+                let _ = tell.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(told))))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Changes nothing. What is known of the past is bounded by what the logs keep.
 
+use std::collections::HashSet;
+
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
@@ -9,7 +11,9 @@ use campanile_core::event::Event;
 use campanile_core::kept::Kept;
 use campanile_core::limits;
 use campanile_core::log_row::Ended;
+use campanile_core::number::Shard;
 use campanile_core::ports::{RefusedRow, SendRow, SendsQuery, StoredUser};
+use campanile_core::recent_event::{Decided, RecentEvent};
 use campanile_core::secret::Secrets;
 use campanile_core::webhook_headers::AttemptHead;
 use campanile_proto::v1 as wire;
@@ -20,10 +24,13 @@ use tonic::Status;
 use crate::deployment::Deployment;
 use crate::imagined::{self, Asked, Imagined, Subject};
 use crate::preview::shown;
+use crate::recent_events::{self, Filter};
 use crate::status;
 use crate::trial::{Candidate, NO_SEND, Trial, entry_of};
 use crate::write_campaign::timestamp;
-use crate::write_explain::{if_now, if_now_without_event, nothing_yet, of_refusal, of_send, write_steps};
+use crate::write_explain::{
+    if_now, if_now_without_event, nothing_yet, of_entry, of_refusal, of_send, write_steps,
+};
 use crate::write_send::{write_attempts, write_send};
 use crate::write_stats::refusal;
 
@@ -40,12 +47,20 @@ pub async fn explain(
     let (_, mut imagined) = imagined::read(asked, now)?;
     let (record, campaign) = imagined::subject(deployment, Some(Subject::Stored(campaign_id)), now).await?;
     let user = deployment.known_user(&user_id).await?;
+    let shard = deployment.store.layout().shard_of(&user_id);
+    let filter = Filter { user: Some((shard, user.no)), campaign: Some(record.no), ..Filter::default() };
+    let recent = recent_events::latest(deployment, &filter, limits::RECENT_MAX).await?;
     let mut profile = user.profile.clone();
-    if let Some(event) = &imagined.event {
-        profile.count(event, now);
+    match &imagined.event {
+        Some(event) => profile.count(event, now),
+        // One that was met is counted already; it is judged as if it happened again now.
+        None => {
+            let latest = recent.iter().find(|(_, event)| !event.is_cut);
+            imagined.event = latest.map(|(_, event)| Event { occurred_at: now, ..event.event().clone() });
+        }
     }
     imagined.profile = Some(profile);
-    let past = past(deployment, &record, &user).await?;
+    let past = past(deployment, &record, &user, &recent).await?;
     let if_now = now_(deployment, (&record, &campaign), &imagined, now).await?;
     let sentence =
         past.first().map_or_else(|| nothing_yet(&if_now.sentence), |latest| latest.sentence.clone());
@@ -94,6 +109,7 @@ async fn past(
     deployment: &Deployment,
     record: &CampaignRecord,
     user: &StoredUser,
+    recent: &[(Shard, RecentEvent)],
 ) -> Result<Vec<wire::PastDecision>, Status> {
     let store = deployment.store.as_ref();
     let user_id = user.profile.id.as_str();
@@ -107,6 +123,11 @@ async fn past(
     let (sends, refusals) =
         tokio::try_join!(store.sends(&query), store.refusals(record.no, limits::REFUSED_MAX))
             .map_err(status::store)?;
+    let now = deployment.now();
+    let kept_since = now.checked_sub(limits::LOG_KEPT).unwrap_or(Timestamp::MIN);
+    let logged: HashSet<u64> = sends.rows.iter().map(|row| row.row.key).collect();
+    // There are older rows than these.
+    let oldest = if sends.next.is_empty() { None } else { sends.rows.last().map(|row| row.row.at) };
     let mut newest: Vec<SendRow> = Vec::new();
     for row in sends.rows {
         let is_known =
@@ -118,7 +139,19 @@ async fn past(
     let sends = newest.iter().map(|row| past_send(deployment, record, row, user_id));
     let mut past: Vec<(Timestamp, wire::PastDecision)> = try_join_all(sends).await?;
     let refused = refusals.iter().filter(|row| row.user_id == user_id).take(PAST_MAX);
-    past.extend(refused.map(|row| (row.at, past_refusal(row, user_id))));
+    past.extend(refused.map(|row| (row.at, past_refusal(row, user_id, recent))));
+    let is_past = |entry: &(&RecentEvent, u64, Timestamp)| {
+        let (event, key, due_at) = *entry;
+        // What the log no longer tells of may have been sent long ago.
+        let is_told = due_at > kept_since && oldest.is_none_or(|oldest| event.accepted_at > oldest);
+        is_told && !logged.contains(&key)
+    };
+    let entries = recent.iter().filter_map(|(_, event)| entered(event, record));
+    past.extend(
+        entries
+            .filter(is_past)
+            .map(|(event, _, due_at)| (event.accepted_at, past_entry(event, due_at, user_id))),
+    );
     past.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     past.truncate(PAST_MAX);
     Ok(past.into_iter().map(|(_, decision)| decision).collect())
@@ -152,9 +185,28 @@ async fn past_send(
     Ok((row.row.at, decision))
 }
 
-fn past_refusal(row: &RefusedRow, user_id: &str) -> wire::PastDecision {
+/// The entry that an event made: its key, and when its first send is due.
+fn entered<'e>(event: &'e RecentEvent, record: &CampaignRecord) -> Option<(&'e RecentEvent, u64, Timestamp)> {
+    event.met.iter().find_map(|met| match met.decided {
+        Decided::Entered { key, due_at } if met.campaign == record.no => Some((event, key, due_at)),
+        _ => None,
+    })
+}
+
+/// Nothing is in the log yet: it waits for its time or its turn.
+fn past_entry(event: &RecentEvent, due_at: Timestamp, user_id: &str) -> wire::PastDecision {
     wire::PastDecision {
-        sentence: of_refusal(row, user_id, None),
+        sentence: of_entry(user_id, &event.event().name, due_at),
+        at: Some(timestamp(event.accepted_at)),
+        cause: event.event().id.clone(),
+        ..Default::default()
+    }
+}
+
+fn past_refusal(row: &RefusedRow, user_id: &str, recent: &[(Shard, RecentEvent)]) -> wire::PastDecision {
+    let event = recent.iter().map(|(_, event)| event.event()).find(|event| event.id == row.cause);
+    wire::PastDecision {
+        sentence: of_refusal(row, user_id, event.map(|event| event.name.as_str())),
         at: Some(timestamp(row.at)),
         refusal: refusal(row.reason) as i32,
         detail: row.text.clone(),

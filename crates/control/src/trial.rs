@@ -87,7 +87,7 @@ impl<'a> Trial<'a> {
         if let Some((gate, reason)) = entering::refused(&entering) {
             return Fate::Refused(reason, (gate.saw)(&entering));
         }
-        match self.with_given(candidate, entering.due_at, |given| admit::admit(given)) {
+        match self.with_given(candidate, entering.due_at, admit::admit) {
             Decision::Send(request) => Fate::Sent(request),
             Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
             Decision::Hold(until, text) => Fate::Waits(until, text),

@@ -110,6 +110,11 @@ pub fn of_send(row: &LogRow, user: &str, campaign: &str) -> String {
     }
 }
 
+/// An entry whose first send is not in the log yet.
+pub fn of_entry(user: &str, event: &str, due_at: Timestamp) -> String {
+    format!("Not sent yet: {user} entered on {event}, and the send is due at {}.", at(due_at))
+}
+
 /// What a refusal says; `event` names what was refused, where that is still known.
 pub fn of_refusal(row: &RefusedRow, user: &str, event: Option<&str>) -> String {
     let why = if row.text.is_empty() { row.reason.name() } else { &row.text };

@@ -14,6 +14,7 @@ pub mod event;
 pub mod facts;
 pub mod number;
 pub mod reason;
+pub mod recent_event;
 pub mod slug;
 pub mod user;
 mod user_bytes;

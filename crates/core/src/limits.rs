@@ -182,6 +182,12 @@ pub const AUTO_PAUSE_SENDS: usize = 100;
 pub const REFUSED_MAX: usize = 1_000;
 /// Users looked at to learn which attributes there are, when a campaign is checked.
 pub const USERS_LOOKED_AT_MAX: usize = 200;
+/// Events kept for watching, rehearsals and the pages of users, in each shard.
+pub const RECENT_MAX: usize = 1_000;
+/// One of them, with its properties; a longer one is kept without.
+pub const RECENT_ITEM_BYTES_MAX: usize = 1024 + 512;
+/// Campaigns kept with one of them.
+pub const RECENT_MET_MAX: usize = 32;
 /// Rows of one page of a listing.
 pub const PAGE_MAX: usize = 1_000;
 /// A request id answers the same for this long.

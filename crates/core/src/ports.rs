@@ -207,8 +207,17 @@ pub struct EventCommit {
     pub ended: Vec<LogRow>,
     pub counts: Vec<Count>,
     pub refused: Vec<RefusedRow>,
+    /// What is kept for those who watch, oldest first.
+    pub recent: Vec<RecentRow>,
     /// Places in the page of events that could not be understood.
     pub foreign: Vec<usize>,
+}
+
+/// An event that was looked at, kept for a while: packed by `recent_event`, by its place among all events of the shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentRow {
+    pub number: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// A due-send on its way in, with what its entry keeps. `send.has_data` says whether `data` is there.
@@ -438,6 +447,17 @@ pub trait Ledger {
 
     /// Newest first.
     fn refusals(&self, campaign: CampaignNo, limit: usize) -> Answer<'_, Vec<RefusedRow>>;
+
+    /// The events looked at last in this shard, oldest first: those of number `from` or above, of them the newest `limit`. The newest
+    /// `limits::RECENT_MAX` are kept.
+    fn recent_events(&self, shard: Shard, from: u64, limit: usize) -> Answer<'_, RecentEvents>;
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecentEvents {
+    /// The number that the next event will have.
+    pub head: u64,
+    pub rows: Vec<RecentRow>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

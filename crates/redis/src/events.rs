@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use campanile_core::delivery_record::{Mark, StoredRecord};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard, UserNo, instant, millis};
-use campanile_core::ports::{Answer, EventCommit, EventPage, Events, LoggedEvent, NewEvent, StoreError};
+use campanile_core::ports::{
+    Answer, EventCommit, EventPage, Events, LoggedEvent, NewEvent, RecentEvents, RecentRow, StoreError,
+};
 use campanile_core::user::Profile;
 
 use crate::arguments::{Arguments, at_most, next_value, user_bytes, value};
@@ -109,9 +111,40 @@ impl RedisStore {
                 .bytes(user.version.to_be_bytes())
                 .bytes(next_value(user));
         }
+        let newest = commit.recent.len().saturating_sub(limits::RECENT_MAX);
+        let recent = commit.recent.get(newest..).unwrap_or_default();
+        arguments = arguments.number(recent.len());
+        for row in recent {
+            arguments = arguments.bytes([row.number.to_be_bytes().as_slice(), &row.bytes].concat());
+        }
         let arguments = arguments.entries(&commit.entries).counts(&commit.counts).refused(&commit.refused);
         let arguments = arguments.rows(&commit.ended).records(&commit.records);
         Ok(self.run(shard, &self.scripts.commit_events, arguments).await?.int()? == 1)
+    }
+}
+
+impl RedisStore {
+    pub(crate) async fn latest_events(
+        &self,
+        shard: Shard,
+        from: u64,
+        limit: usize,
+    ) -> Result<RecentEvents, StoreError> {
+        // A number beyond what a script can count is beyond every event.
+        let from = from.min(1 << 52);
+        let arguments = Arguments::new().number(from).number(limit.min(limits::RECENT_MAX));
+        let mut reply = self.run(shard, &self.scripts.recent_events, arguments).await?;
+        let mut recent = RecentEvents { head: reply.count()?, rows: Vec::new() };
+        while !reply.is_empty() {
+            let bytes = reply.bytes()?;
+            // Foreign bytes are passed over: nothing depends on them.
+            let Some((head, row)) = bytes.split_at_checked(8) else { continue };
+            let row = RecentRow { number: number(head), bytes: row.to_vec() };
+            if row.number >= from {
+                recent.rows.push(row);
+            }
+        }
+        Ok(recent)
     }
 }
 

@@ -20,6 +20,7 @@
 //! | `P ring`, `P park`, `P held`, `P vt` | zset, zset, zset, number | lanes by virtual time; by the instant they wait for; of held campaigns; virtual time |
 //! | `P lease`, `P fence` | zset, int | leases by expiry; last fence |
 //! | `P ev`, `P evhead` | list, int | accepted at (6), user number (5), event; events taken from it so far |
+//! | `P recent` | list | number (8) and bytes of the latest 1,000 events with what campaigns decided |
 //! | `P seen:<day>:<bucket>` | set | hashes of event ids |
 //! | `P occ:<campaign><instant>` | hash | `cur`, `last`: cursor and last number of an occurrence |
 //! | `P rq:<16>` | string | body hash (16) and answer of a request |

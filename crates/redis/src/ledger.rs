@@ -8,7 +8,7 @@ use campanile_core::limits;
 use campanile_core::log_row::LogRow;
 use campanile_core::number::{CampaignNo, Shard, UserNo, millis};
 use campanile_core::ports::{
-    Answer, Ledger, RefusedRow, SendRow, SendTrail, SendsPage, SendsQuery, StoreError,
+    Answer, Ledger, RecentEvents, RefusedRow, SendRow, SendTrail, SendsPage, SendsQuery, StoreError,
 };
 use futures_util::future::try_join_all;
 
@@ -267,5 +267,9 @@ impl Ledger for RedisStore {
 
     fn refusals(&self, campaign: CampaignNo, limit: usize) -> Answer<'_, Vec<RefusedRow>> {
         Box::pin(self.single_refusals(campaign, limit))
+    }
+
+    fn recent_events(&self, shard: Shard, from: u64, limit: usize) -> Answer<'_, RecentEvents> {
+        Box::pin(self.latest_events(shard, from, limit))
     }
 }

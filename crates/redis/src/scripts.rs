@@ -51,7 +51,7 @@ scripts! {
     begin_change [] end_change [] changes []
     secrets [] read_secrets []
     open_users [] save_users [] list_users [PEOPLE]
-    accept_events [] read_events [] read_records [] commit_events [PLACE INTAKE ROWS]
+    accept_events [] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
     add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS] reclaim [PLACE]
     set_control [PLACE] control []

@@ -152,8 +152,8 @@ impl Kept {
         }
     }
 
-    /// Whether a send has to be planned for it; else the pending one was given its due instant and data.
-    pub fn enter(&mut self, triggered: &Triggered, new: NewTrigger, data: Option<&[u8]>) -> bool {
+    /// The key of the pending entry that was given its due instant and data. None: a send has to be planned for it.
+    pub fn enter(&mut self, triggered: &Triggered, new: NewTrigger, data: Option<&[u8]>) -> Option<u64> {
         self.is_changed = true;
         let continued =
             self.standing(new.narrow).waiting().filter(|_| triggered.if_pending == Pending::Restart);
@@ -166,7 +166,7 @@ impl Kept {
             }
             self.waiting.insert(key);
             self.data.extend(data.map(|data| (key, data.to_vec())));
-            return false;
+            return Some(key);
         }
         self.supersede(triggered, new.narrow);
         let entry = OpenEntry {
@@ -182,7 +182,7 @@ impl Kept {
         if let Some(record) = &mut self.record {
             record.open.push(entry);
         }
-        true
+        None
     }
 
     /// Ends the pending entries that a cancel event concerns.

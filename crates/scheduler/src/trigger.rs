@@ -15,8 +15,9 @@ use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::facts::Facts;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
-use campanile_core::ports::{EventCommit, EventPage, NewEntry, RefusedRow, StoredUser};
+use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
 use campanile_core::reason::Suppression;
+use campanile_core::recent_event::{self, Decided};
 use campanile_core::triggered::{Pending, Triggered};
 use campanile_core::webhook::CompiledWebhook;
 use jiff::{SignedDuration, Timestamp};
@@ -65,31 +66,44 @@ pub fn decide(
     let places: HashMap<UserNo, usize> =
         page.users.iter().enumerate().map(|(i, user)| (user.no, i)).collect();
     let mut users: Vec<(StoredUser, bool)> = page.users.into_iter().map(|user| (user, false)).collect();
-    let (counts, bytes) = (Vec::new(), 0);
-    let mut deciding = Deciding { campaigns, layout, now, commit: &mut commit, records, counts, bytes };
+    let mut deciding = Deciding {
+        campaigns,
+        layout,
+        now,
+        commit: &mut commit,
+        records,
+        counts: Vec::new(),
+        bytes: 0,
+        met: Vec::new(),
+    };
     for (place, logged) in page.events.iter().enumerate() {
         if deciding.is_full() {
             break;
         }
         deciding.commit.read = place + 1;
-        let (event, fires) = match LogItem::unpack(&logged.bytes) {
-            Err(_) => {
-                deciding.commit.foreign.push(place);
-                continue;
-            }
-            Ok(LogItem::Event(event)) => (event, true),
-            Ok(LogItem::Imported(event)) => (event, false),
+        let Ok(item) = LogItem::unpack(&logged.bytes) else {
+            deciding.commit.foreign.push(place);
+            continue;
+        };
+        let (event, fires) = match &item {
+            LogItem::Event(event) => (event, true),
+            LogItem::Imported(event) => (event, false),
         };
         // A user that is gone took its events along.
         let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
         let Some((user, is_changed)) = found else {
             continue;
         };
-        user.profile.count(&event, logged.accepted_at);
+        user.profile.count(event, logged.accepted_at);
         *is_changed = true;
+        deciding.met.clear();
         if fires {
-            deciding.event(&event, logged.accepted_at, user);
+            deciding.event(event, logged.accepted_at, user);
         }
+        let number = page.head + place as u64;
+        let bytes =
+            recent_event::encode(number, logged.accepted_at, user.no, (&logged.bytes, &item), &deciding.met);
+        deciding.commit.recent.push(RecentRow { number, bytes });
     }
     let Deciding { counts, records, .. } = deciding;
     commit.counts = summed(counts);
@@ -107,6 +121,8 @@ struct Deciding<'a> {
     counts: Vec<Count>,
     /// Of what entries keep.
     bytes: usize,
+    /// What campaigns decided about the event in hand.
+    met: Vec<recent_event::Met>,
 }
 
 /// An event on its way to campaigns. What its entries have in common is made once.
@@ -181,11 +197,14 @@ impl Deciding<'_> {
         match (refused(&entering), planned) {
             (None, Some(planned)) => {
                 let ends = entering.ends_at_once();
-                self.open(&planned, met, (user, due_at), ends, keeping);
+                let key = self.open(&planned, met, (user, due_at), ends, keeping);
+                self.met.push(recent_event::Met { campaign: no, decided: Decided::Entered { key, due_at } });
             }
             (Some((gate, reason)), _) => {
-                let text = (gate.saw)(&entering);
                 self.counts.push(Count { campaign: no, counter: Counter::Refused(reason), by: 1 });
+                let text = (gate.saw)(&entering);
+                let decided = Decided::Refused(reason, text.clone());
+                self.met.push(recent_event::Met { campaign: no, decided });
                 self.commit.refused.push(RefusedRow {
                     campaign: no,
                     at: self.now,
@@ -200,7 +219,7 @@ impl Deciding<'_> {
         }
     }
 
-    /// Makes an entry, or gives its due instant and data to the one that is pending.
+    /// Makes an entry, or gives its due instant and data to the one that is pending; answers the entry's key.
     fn open(
         &mut self,
         planned: &Planned<'_>,
@@ -208,7 +227,7 @@ impl Deciding<'_> {
         (user, due_at): (&StoredUser, Timestamp),
         ends: Option<(Suppression, String)>,
         keeping: Option<Keeping<'_>>,
-    ) {
+    ) -> u64 {
         let (no, key) = (planned.no, met.key(self.layout));
         if let Some(ends) = ends {
             if let Some(Keeping { triggered, narrow, .. }) = keeping {
@@ -217,19 +236,20 @@ impl Deciding<'_> {
             let new = entry(planned, EntryKind::Event, user.no, key, due_at, Skip::default(), None);
             self.counts.extend(ended_counts(no, ends.0));
             self.commit.ended.push(ended_row(self.layout, &new, &user.profile.id, ends, self.now));
-            return;
+            return key;
         }
         let restarts = keeping.as_ref().is_some_and(|of| of.triggered.if_pending == Pending::Restart);
         let new = self.enter(planned, met, (user.no, due_at), restarts);
-        let is_new = keeping.is_none_or(|Keeping { triggered, narrow, same }| {
+        let continued = keeping.and_then(|Keeping { triggered, narrow, same }| {
             let since = met.event.occurred_at.min(met.accepted_at);
             let trigger = NewTrigger { key, narrow, due_at, since, entered_at: met.accepted_at, same };
             kept(&mut self.records, user.no, no).enter(triggered, trigger, new.data.as_deref())
         });
-        if is_new {
+        if continued.is_none() {
             self.commit.entries.push(new);
             self.counts.extend(entry_counts(no));
         }
+        continued.unwrap_or(key)
     }
 
     /// `keeps`: also where no action asks for the event, as a newer one may take its place.

@@ -9,6 +9,7 @@ use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, LoggedEvent, StoredUser};
 use campanile_core::reason::Refusal;
+use campanile_core::recent_event::{Decided, RecentEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -271,4 +272,28 @@ fn a_commit_is_bounded_by_sends_refusals_and_bytes_and_takes_at_least_one_event(
     let paused = records(300, "{{ user_id }}").into_iter();
     let paused = paused.map(|record| CampaignRecord { state: State::Paused, ..record }).collect();
     assert_eq!(read(paused, json!({})), 2);
+}
+
+#[test]
+fn what_each_campaign_decided_is_kept_for_those_who_watch() {
+    let first = begun(campaign(&["buy where properties.n > 1"], "everyone"));
+    let mut second = begun(campaign(&["buy"], "everyone"));
+    (second.no, second.id) = (CampaignNo(2), "second".to_owned());
+    let imported = LogItem::Imported(event("e-2", "buy", at(NOW), json!({})));
+    let events = vec![
+        logged(1, &event("e-1", "buy", at(NOW), json!({"n": 1}))),
+        LoggedEvent { accepted_at: at(NOW), user: UserNo(1), bytes: imported.pack() },
+    ];
+    let commit = decided(vec![first, second], page(events, vec![user(1, json!({}))]));
+    let recent: Vec<RecentEvent> =
+        commit.recent.iter().map(|row| RecentEvent::decode(&row.bytes).unwrap()).collect();
+    assert_eq!(recent.iter().map(|event| event.number).collect::<Vec<_>>(), [40, 41], "by place in the log");
+    assert_eq!(commit.recent.iter().map(|row| row.number).collect::<Vec<_>>(), [40, 41]);
+    let [refused, entered] = recent[0].met.as_slice() else { panic!("{recent:?}") };
+    assert!(
+        matches!(&refused.decided, Decided::Refused(Refusal::ConditionFalse, text) if text.contains("is 1"))
+    );
+    let send = &commit.entries[0].due.send;
+    assert_eq!(entered.decided, Decided::Entered { key: send.key, due_at: send.due_at });
+    assert!(recent[1].is_imported() && recent[1].met.is_empty());
 }

@@ -168,6 +168,7 @@ verbs! { Ledger:
     plain sends(query: &'a SendsQuery) -> SendsPage;
     plain send(id: &'a SendId) -> SendTrail;
     plain sends_after(after: &'a str, limit: usize) -> SendsPage;
+    plain recent_events(shard: Shard, from: u64, limit: usize) -> RecentEvents;
     plain refusals(campaign: CampaignNo, limit: usize) -> Vec<RefusedRow>;
 }
 verbs! { Secrets:

@@ -300,6 +300,10 @@ impl Ledger for ScriptedStore {
     fn refusals(&self, _: CampaignNo, _: usize) -> Answer<'_, Vec<RefusedRow>> {
         never()
     }
+
+    fn recent_events(&self, _: Shard, _: u64, _: usize) -> Answer<'_, RecentEvents> {
+        never()
+    }
 }
 
 impl Limits for ScriptedStore {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use campanile_core::limits;
 use campanile_core::number::{UserNo, instant, millis};
-use campanile_core::ports::{EventCommit, EventPage, LoggedEvent, NewEvent, StoreError};
+use campanile_core::ports::{
+    EventCommit, EventPage, LoggedEvent, NewEvent, RecentEvents, RecentRow, StoreError,
+};
 use rusqlite::params;
 
 use crate::room::{Done, Room, View};
@@ -62,9 +64,30 @@ impl View<'_> {
         }
         Ok(EventPage { head: self.meta("head")?, control: self.meta("control")?, events, users })
     }
+
+    pub(crate) fn recent_events(&self, from: u64, limit: usize) -> Done<RecentEvents> {
+        let sql = "SELECT number, bytes FROM recent WHERE number >= ?1 ORDER BY number DESC LIMIT ?2";
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let mut rows = self.all(sql, params![from, limit as i64], |row| {
+            Ok(RecentRow { number: row.get::<_, i64>(0)?.unsigned_abs(), bytes: row.get(1)? })
+        })?;
+        rows.reverse();
+        Ok(RecentEvents { head: self.meta("head")?, rows })
+    }
 }
 
 impl Room<'_> {
+    /// A ring: a row takes the place of the one that is too old.
+    fn keep_recent(&mut self, recent: &[RecentRow]) -> Done<()> {
+        let newest = recent.len().saturating_sub(limits::RECENT_MAX);
+        for row in recent.iter().skip(newest) {
+            let slot = row.number % limits::RECENT_MAX as u64;
+            let sql = "INSERT OR REPLACE INTO recent (slot, number, bytes) VALUES (?1, ?2, ?3)";
+            self.run(sql, params![slot as i64, row.number as i64, row.bytes])?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn commit_events(&mut self, commit: &EventCommit) -> Done<bool> {
         if self.meta("head")? != commit.head || self.meta("control")? != commit.control {
             return Ok(false);
@@ -103,6 +126,7 @@ impl Room<'_> {
         self.log_all(&commit.ended)?;
         self.count(commit.counts.iter().copied())?;
         self.keep_refused(&commit.refused)?;
+        self.keep_recent(&commit.recent)?;
         if let Some((seq, _)) = last.last() {
             self.run("DELETE FROM events WHERE seq <= ?1", [seq])?;
             self.raise_meta("head", last.len() as u64)?;

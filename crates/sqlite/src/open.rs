@@ -16,7 +16,7 @@ const FORMAT: i64 = 3;
 /// | format | since it |
 /// | --- | --- |
 /// | 2 | old requests are found by an index; log rows and failed sends know when they came, so that age ends them |
-/// | 3 | delivery records of users, and marks of the sends of their entries |
+/// | 3 | delivery records of users, and marks of the sends of their entries; the latest events with what campaigns decided |
 const UPGRADES: [&str; 2] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
@@ -25,6 +25,7 @@ ALTER TABLE log ADD COLUMN at INTEGER;
 CREATE TABLE records (campaign INTEGER, user INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (campaign, user)) WITHOUT ROWID;
 CREATE TABLE marks (campaign INTEGER, user INTEGER, key INTEGER, mark INTEGER NOT NULL, PRIMARY KEY (campaign, user, key))
     WITHOUT ROWID;
+CREATE TABLE recent (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, bytes BLOB NOT NULL);
 "];
 
 const SCHEMA: &str = "

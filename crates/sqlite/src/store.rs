@@ -13,8 +13,8 @@ use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, Advance, Advanced, Answer, Campaigns, Changes, Claimed, Clock, EventCommit, EventPage,
-    Events, Ledger, Limits, NewEvent, OccurrenceKey, Occurrences, Queue, RefusedRow, Released, Secrets,
-    SendTrail, SendsPage, SendsQuery, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
+    Events, Ledger, Limits, NewEvent, OccurrenceKey, Occurrences, Queue, RecentEvents, RefusedRow, Released,
+    Secrets, SendTrail, SendsPage, SendsQuery, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
 };
 use campanile_core::secret::Secret;
 use campanile_core::throttle::{Taken, Throttle};
@@ -329,6 +329,10 @@ impl Ledger for SqliteStore {
 
     fn refusals(&self, campaign: CampaignNo, limit: usize) -> Answer<'_, Vec<RefusedRow>> {
         self.read(move |view| view.refusals(campaign, limit))
+    }
+
+    fn recent_events(&self, _shard: Shard, from: u64, limit: usize) -> Answer<'_, RecentEvents> {
+        self.read(move |view| view.recent_events(from, limit))
     }
 }
 

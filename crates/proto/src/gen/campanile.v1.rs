@@ -5204,6 +5204,161 @@ impl ::prost::Name for StreamEventsResponse {
         "/campanile.v1.StreamEventsResponse".into()
     }
 }
+/// Which events are meant; a field left out does not narrow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventFilter {
+    /// Only of this user.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Only those that met this campaign.
+    #[prost(string, tag = "2")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// Only of one of these names.
+    #[prost(string, repeated, tag = "3")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for EventFilter {
+    const NAME: &'static str = "EventFilter";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EventFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EventFilter".into()
+    }
+}
+/// An event that was looked at, and what came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeenEvent {
+    /// The event.
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+    /// When it arrived.
+    #[prost(message, optional, tag = "2")]
+    pub accepted_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Each campaign that names it, with what it decided; at most 32.
+    #[prost(message, repeated, tag = "3")]
+    pub met: ::prost::alloc::vec::Vec<CampaignMet>,
+    /// True: it was imported, and fires nothing.
+    #[prost(bool, tag = "4")]
+    pub imported: bool,
+    /// True: its properties are too long (1.5 KiB as stored) and are not told again.
+    #[prost(bool, tag = "5")]
+    pub properties_left_out: bool,
+}
+impl ::prost::Name for SeenEvent {
+    const NAME: &'static str = "SeenEvent";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.SeenEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.SeenEvent".into()
+    }
+}
+/// What a campaign decided about an event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CampaignMet {
+    /// The campaign's id.
+    #[prost(string, tag = "1")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// The sends the user is owed; empty when refused.
+    #[prost(string, repeated, tag = "2")]
+    pub send_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When the first of them is due.
+    #[prost(message, optional, tag = "3")]
+    pub due_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why the user was not let in; unspecified when the user entered.
+    #[prost(enumeration = "RefusalReason", tag = "4")]
+    pub refusal: i32,
+    /// The first condition that was false, or what else was in the way.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CampaignMet {
+    const NAME: &'static str = "CampaignMet";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignMet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignMet".into()
+    }
+}
+/// Asks for the latest events.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRecentEventsRequest {
+    /// Which ones; left out means all.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<EventFilter>,
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+}
+impl ::prost::Name for ListRecentEventsRequest {
+    const NAME: &'static str = "ListRecentEventsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListRecentEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListRecentEventsRequest".into()
+    }
+}
+/// The latest events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRecentEventsResponse {
+    /// The events, newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<SeenEvent>,
+}
+impl ::prost::Name for ListRecentEventsResponse {
+    const NAME: &'static str = "ListRecentEventsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListRecentEventsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListRecentEventsResponse".into()
+    }
+}
+/// Asks to be told of events from now on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchEventsRequest {
+    /// Which ones; left out means all.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<EventFilter>,
+}
+impl ::prost::Name for WatchEventsRequest {
+    const NAME: &'static str = "WatchEventsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.WatchEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.WatchEventsRequest".into()
+    }
+}
+/// An event was looked at.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchEventsResponse {
+    /// The event and what came of it.
+    #[prost(message, optional, tag = "1")]
+    pub seen: ::core::option::Option<SeenEvent>,
+    /// How many were missed before this one because the caller did not follow.
+    #[prost(int64, tag = "2")]
+    pub missed: i64,
+}
+impl ::prost::Name for WatchEventsResponse {
+    const NAME: &'static str = "WatchEventsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.WatchEventsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.WatchEventsResponse".into()
+    }
+}
 /// Whether an event was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -5387,6 +5542,60 @@ pub mod event_service_client {
                 .insert(GrpcMethod::new("campanile.v1.EventService", "StreamEvents"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Lists the latest events with the campaigns they met and what each decided, newest first. The latest 1,000 of each
+        /// part of the store are kept.
+        pub async fn list_recent_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRecentEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecentEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.EventService/ListRecentEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.EventService", "ListRecentEvents"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells of every event as it is looked at, with the campaigns it met and what each decided. A caller too slow to follow
+        /// misses some and is told how many.
+        pub async fn watch_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.EventService/WatchEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.EventService", "WatchEvents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5424,6 +5633,30 @@ pub mod event_service_server {
             request: tonic::Request<tonic::Streaming<super::StreamEventsRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::StreamEventsStream>,
+            tonic::Status,
+        >;
+        /// Lists the latest events with the campaigns they met and what each decided, newest first. The latest 1,000 of each
+        /// part of the store are kept.
+        async fn list_recent_events(
+            &self,
+            request: tonic::Request<super::ListRecentEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecentEventsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchEvents method.
+        type WatchEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchEventsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Tells of every event as it is looked at, with the campaigns it met and what each decided. A caller too slow to follow
+        /// misses some and is told how many.
+        async fn watch_events(
+            &self,
+            request: tonic::Request<super::WatchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchEventsStream>,
             tonic::Status,
         >;
     }
@@ -5593,6 +5826,98 @@ pub mod event_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.EventService/ListRecentEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRecentEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::UnaryService<super::ListRecentEventsRequest>
+                    for ListRecentEventsSvc<T> {
+                        type Response = super::ListRecentEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRecentEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::list_recent_events(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRecentEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.EventService/WatchEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchEventsSvc<T: EventService>(pub Arc<T>);
+                    impl<
+                        T: EventService,
+                    > tonic::server::ServerStreamingService<super::WatchEventsRequest>
+                    for WatchEventsSvc<T> {
+                        type Response = super::WatchEventsResponse;
+                        type ResponseStream = T::WatchEventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EventService>::watch_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

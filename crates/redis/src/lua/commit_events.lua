@@ -2,8 +2,8 @@
 -- Writes what was decided from the first events of the log, if nothing it was decided from has changed.
 -- KEYS   the shard's tag
 -- ARGV   head, control number, events read; n foreign, places from 0..; n users, (number, old version, value)..;
---        entries: n, (due entry, data)..; counts: n, (campaign, field, by)..; refused: n, (campaign, row)..;
---        rows: n, (log row)..; log rows at most, kept ms;
+--        recent: n, (number 8, bytes)..; entries: n, (due entry, data)..; counts: n, (campaign, field, by)..;
+--        refused: n, (campaign, row)..; rows: n, (log row)..; log rows at most, kept ms;
 --        records: n, (user number, campaign, old, new, n keys without a mark.., n keys whose marks go.., n (key, data)..)..
 -- reply  time, 1 written | 0 something changed
 -- bound  250 events; entries about 1 us each, the rest about 5 us an event
@@ -14,6 +14,10 @@ for i = 1, num() do
 end
 for i = 1, num() do
   users[i] = { no = arg(), version = arg(), value = arg() }
+end
+local recent = {}
+for i = 1, num() do
+  recent[i] = arg()
 end
 local entries, counts, refused, rows = read_entries(), read_counts(), read_refused(), read_rows()
 if (tonumber(call('GET', 'evhead') or 0) or 0) ~= head_read
@@ -66,6 +70,12 @@ end
 write_counts(counts)
 write_refused(refused)
 write_rows(rows)
+for i = 1, #recent do
+  call('RPUSH', 'recent', recent[i])
+end
+if #recent > 0 then
+  call('LTRIM', 'recent', -1000, -1)
+end
 for i = 1, #foreign do
   local e = call('LINDEX', 'ev', foreign[i])
   if e and foreign[i] < read then
