@@ -52,6 +52,7 @@ mod processes;
 mod readme;
 mod real_events;
 mod receive;
+mod rehearsal;
 mod slips;
 mod test_send;
 mod watched_events;

@@ -12,6 +12,7 @@ use crate::connect::Api;
 use crate::difference::{Line, difference};
 use crate::fail::Fail;
 use crate::output::{Output, Tone, confirm};
+use crate::rehearse::rehearse;
 use crate::table::shell_word;
 use crate::words;
 
@@ -56,13 +57,13 @@ pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(),
     }
     refuse_ended(&plan)?;
     let live = show(&mut api, &plan, output).await?;
-    if live > 0 && !args.yes {
+    if live > 0 && !args.consent.yes {
         let question = format!("{} will change. Apply?", words::counted(live, "live campaign"));
         confirm(&question, "add --yes to apply it all the same")?;
     }
     let mut stored = None;
     for planned in &plan {
-        let campaign = carry_out(&mut api, planned, args.activate, output).await?;
+        let campaign = carry_out(&mut api, planned, args, output).await?;
         if output.is_json() {
             output.message(&campaign)?;
         }
@@ -152,7 +153,7 @@ async fn show(api: &mut Api, plan: &[Planned<'_>], output: Output) -> Result<i64
 async fn carry_out(
     api: &mut Api,
     planned: &Planned<'_>,
-    activate: bool,
+    args: &ApplyArgs,
     output: Output,
 ) -> Result<wire::Campaign, Fail> {
     let written = planned.written;
@@ -166,11 +167,14 @@ async fn carry_out(
         }
     };
     let is_draft = campaign.state() == wire::CampaignState::Draft;
-    if !(activate && is_draft) {
+    if !(args.activate && is_draft) {
         let state = words::campaign_state(campaign.state());
         report(output, &format!("{} {what} ({state})", campaign.id));
         return Ok(campaign);
     }
+    rehearse(api, &campaign.id, args.consent, output).await.inspect_err(|_| {
+        report(output, &format!("{} {what}, but not started", campaign.id));
+    })?;
     let request = wire::ActivateCampaignRequest {
         id: campaign.id.clone(),
         expected_revision: campaign.revision,

@@ -4,12 +4,13 @@ use campanile_proto::short_form::short_form;
 use campanile_proto::v1 as wire;
 
 use crate::apply::{self, next_command};
-use crate::cli::{CampaignCommand, EndArgs};
+use crate::cli::{CampaignCommand, ConsentArgs, EndArgs};
 use crate::connect::Api;
 use crate::enter;
 use crate::fail::Fail;
 use crate::output::{Output, confirm};
 use crate::preview;
+use crate::rehearse::rehearse;
 use crate::test_send;
 use crate::words;
 
@@ -22,7 +23,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::Validate { files } => apply::validate(api, &files, output).await,
         CampaignCommand::List { tag } => list(api, tag, output).await,
         CampaignCommand::Show { id } => show(api, id, output).await,
-        CampaignCommand::Activate { id } => activate(api, id, output).await,
+        CampaignCommand::Activate { id, consent } => activate(api, id, consent, output).await,
         CampaignCommand::Pause { id } => pause(api, id, output).await,
         CampaignCommand::Resume { id, drop_held } => resume(api, id, drop_held, output).await,
         CampaignCommand::End(args) => end(api, args, output).await,
@@ -91,7 +92,8 @@ async fn show(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
     Ok(())
 }
 
-async fn activate(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
+async fn activate(mut api: Api, id: String, consent: ConsentArgs, output: Output) -> Result<(), Fail> {
+    rehearse(&mut api, &id, consent, output).await?;
     let request = wire::ActivateCampaignRequest { id, ..Default::default() };
     let answer = api.campaigns.activate_campaign(request).await?.into_inner();
     for warning in &answer.warnings {

@@ -177,7 +177,11 @@ pub enum CampaignCommand {
     /// Print a campaign as a file.
     Show { id: String },
     /// Start a draft.
-    Activate { id: String },
+    Activate {
+        id: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
     /// Hold every unsent send; nobody enters.
     Pause { id: String },
     /// Let a paused campaign go on.
@@ -245,9 +249,19 @@ pub struct ApplyArgs {
     /// Start those that are drafts.
     #[arg(long)]
     pub activate: bool,
-    /// Do not ask before changing a live campaign.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// What a person agreed to beforehand.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ConsentArgs {
+    /// Do not ask; start also what would send nothing.
     #[arg(long)]
     pub yes: bool,
+    /// How many users the audience has; needed where they are more than 1,000 and nobody can be asked.
+    #[arg(long, value_name = "N")]
+    pub audience: Option<i64>,
 }
 
 #[derive(Debug, Args)]

@@ -31,6 +31,7 @@ mod campaign_next;
 mod difference;
 mod enter;
 mod preview;
+mod rehearse;
 mod test_send;
 
 mod import;

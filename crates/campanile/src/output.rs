@@ -124,6 +124,24 @@ fn painted(tone: Tone, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
+/// Asks a person for a number; where nobody can answer, `hint` says what to type instead.
+pub fn confirm_number(question: &str, expected: i64, hint: &str) -> Result<(), Fail> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Fail::refused(format!(
+            "{question} Nobody is there to answer, so nothing was done: {hint}"
+        )));
+    }
+    eprint!("{question} Type the number: ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    let typed: String = answer.chars().filter(char::is_ascii_digit).collect();
+    if read.is_ok() && typed == expected.to_string() {
+        Ok(())
+    } else {
+        Err(Fail::refused("nothing was done"))
+    }
+}
+
 /// Asks a person; where nobody can answer, `hint` says what to type instead.
 pub fn confirm(question: &str, hint: &str) -> Result<(), Fail> {
     if !std::io::stdin().is_terminal() {

@@ -212,7 +212,7 @@ async fn compile(deployment: &Deployment, draft: Draft, since: Timestamp) -> Res
     compiled.map_err(|faults| status::invalid(&faults))
 }
 
-fn check_revision(record: &CampaignRecord, expected: u32) -> Result<(), Status> {
+pub fn check_revision(record: &CampaignRecord, expected: u32) -> Result<(), Status> {
     if expected == 0 || expected == record.revision {
         return Ok(());
     }

@@ -18,6 +18,7 @@ use crate::known_names::unknown_attributes;
 use crate::preview;
 use crate::read_campaign::read_campaign;
 use crate::read_request::{check_request_id, page_size};
+use crate::rehearse;
 use crate::send_test;
 use crate::status;
 use crate::write_campaign::{write_campaign, write_draft};
@@ -169,11 +170,17 @@ impl CampaignService for Campaigns {
     ) -> Result<Response<wire::ActivateCampaignResponse>, Status> {
         let request = request.into_inner();
         check_request_id(&request.request_id)?;
+        if request.validate_only {
+            return rehearse::validate(&self.deployment, &request.id, request.expected_revision)
+                .await
+                .map(Response::new);
+        }
         let (record, campaign) =
             campaign_life::activate(&self.deployment, &request.id, request.expected_revision).await?;
         Ok(Response::new(wire::ActivateCampaignResponse {
             campaign: Some(write_campaign(&record)),
             warnings: warnings(&campaign),
+            rehearsal: None,
         }))
     }
 
@@ -281,6 +288,6 @@ fn read(campaign: &wire::Campaign) -> Result<campanile_core::draft::Draft, Statu
     read_campaign(campaign).map_err(|faults| status::invalid(&faults))
 }
 
-fn warnings(campaign: &Campaign) -> Vec<wire::Finding> {
+pub fn warnings(campaign: &Campaign) -> Vec<wire::Finding> {
     campaign.warnings().iter().map(|Fault { field, text }| status::finding(field, text)).collect()
 }

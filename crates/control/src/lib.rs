@@ -24,6 +24,7 @@ pub mod send_test;
 pub mod explain;
 pub mod imagined;
 pub mod recent_events;
+pub mod rehearse;
 pub mod trial;
 
 pub mod read_campaign;

@@ -111,6 +111,11 @@ impl<'a> Trial<'a> {
         entering::refused(&entering).map(|(gate, reason)| (reason, (gate.saw)(&entering)))
     }
 
+    /// Whether the user would not enter, without the words.
+    pub fn refused_quietly(&self, candidate: &Candidate<'_>) -> bool {
+        entering::refused(&self.entering(candidate)).is_some()
+    }
+
     /// The request as it would be posted, whatever the gates say; and as it may be shown, with secrets masked.
     pub fn render(&self, candidate: &Candidate<'_>, send_id: &str) -> Result<(Request, Request), Unsendable> {
         let due_at = self.entering(candidate).due_at;

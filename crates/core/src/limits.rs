@@ -188,6 +188,10 @@ pub const RECENT_MAX: usize = 1_000;
 pub const RECENT_ITEM_BYTES_MAX: usize = 1024 + 512;
 /// Campaigns kept with one of them.
 pub const RECENT_MET_MAX: usize = 32;
+/// Users or events that a rehearsal tries.
+pub const REHEARSED_MAX: usize = 100;
+/// An audience above this is confirmed by its number.
+pub const AUDIENCE_UNCONFIRMED_MAX: i64 = 1_000;
 /// Rows of one page of a listing.
 pub const PAGE_MAX: usize = 1_000;
 /// A request id answers the same for this long.

@@ -3063,6 +3063,9 @@ pub struct ActivateCampaignRequest {
     /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
+    /// True: nothing is started; the answer says what a rehearsal found. Look at it first, then start.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
 }
 impl ::prost::Name for ActivateCampaignRequest {
     const NAME: &'static str = "ActivateCampaignRequest";
@@ -3077,12 +3080,15 @@ impl ::prost::Name for ActivateCampaignRequest {
 /// The started campaign.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ActivateCampaignResponse {
-    /// The campaign, scheduled or active.
+    /// The campaign, scheduled or active (or as it is, when validate_only).
     #[prost(message, optional, tag = "1")]
     pub campaign: ::core::option::Option<Campaign>,
     /// What is allowed but looks like a mistake.
     #[prost(message, repeated, tag = "2")]
     pub warnings: ::prost::alloc::vec::Vec<Finding>,
+    /// What a rehearsal found; with validate_only only.
+    #[prost(message, optional, tag = "3")]
+    pub rehearsal: ::core::option::Option<Rehearsal>,
 }
 impl ::prost::Name for ActivateCampaignResponse {
     const NAME: &'static str = "ActivateCampaignResponse";
@@ -3092,6 +3098,39 @@ impl ::prost::Name for ActivateCampaignResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.ActivateCampaignResponse".into()
+    }
+}
+/// What would become of some of those a campaign is for: up to 100 users of its audience or, of a triggered campaign, the
+/// latest 100 events that it names, through the real gates. Nothing is posted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rehearsal {
+    /// The same in one plain sentence.
+    #[prost(string, tag = "1")]
+    pub sentence: ::prost::alloc::string::String,
+    /// How many were tried.
+    #[prost(int64, tag = "2")]
+    pub tried: i64,
+    /// How many of them would be sent.
+    #[prost(int64, tag = "3")]
+    pub sent: i64,
+    /// Those that would enter and not be sent, by reason.
+    #[prost(message, repeated, tag = "4")]
+    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
+    /// Those that would not enter, by reason; of a triggered campaign only.
+    #[prost(message, repeated, tag = "5")]
+    pub refused: ::prost::alloc::vec::Vec<RefusalCount>,
+    /// How many users are in the audience now; left out for a triggered or manual campaign.
+    #[prost(int64, optional, tag = "6")]
+    pub audience: ::core::option::Option<i64>,
+}
+impl ::prost::Name for Rehearsal {
+    const NAME: &'static str = "Rehearsal";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Rehearsal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Rehearsal".into()
     }
 }
 /// Asks to hold a campaign.
