@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod clients;
 mod codegen;
@@ -44,6 +45,8 @@ enum Command {
         #[arg(long)]
         no_test: bool,
     },
+    /// Measure a release build beside the ceiling of this machine
+    Bench(bench::Arguments),
     /// Check the rules of the house
     Tidy,
     /// Write the bindings of proto/ into crates/proto/src/gen
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Test => test::run_all(),
         Command::Ci { no_test: false } => ci::run_all(),
         Command::Ci { no_test: true } => ci::checks(),
+        Command::Bench(arguments) => bench::run_cases(&arguments),
         Command::Tidy => tidy::run_all(),
         Command::Codegen(arguments) => codegen::run(&arguments),
     };

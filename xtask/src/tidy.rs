@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("campanile-sender", &["campanile-core"]),
     ("campanile-control", &["campanile-core", "campanile-proto", "campanile-scheduler", "campanile-sender"]),
     ("campanile-console", &["campanile-core"]),
+    ("campanile-bench", &["campanile-core"]),
     ("xtask", &[]),
 ];
 
@@ -102,13 +103,14 @@ fn check_lock(root: &Path, faults: &mut Vec<String>) -> Result<(), String> {
 
 fn manifests(root: &Path) -> Result<Vec<PathBuf>, String> {
     let crates = list(&root.join("crates"))?.into_iter().map(|folder| folder.join("Cargo.toml"));
-    Ok(crates.chain([root.join("xtask/Cargo.toml")]).filter(|path| path.exists()).collect())
+    let others = ["bench/Cargo.toml", "xtask/Cargo.toml"].map(|path| root.join(path));
+    Ok(crates.chain(others).filter(|path| path.exists()).collect())
 }
 
 /// Every file of ours; generated ones are not.
 fn rust_files(root: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
-    let mut folders = ["crates", "tests", "xtask"].map(|name| root.join(name)).to_vec();
+    let mut folders = ["bench", "crates", "tests", "xtask"].map(|name| root.join(name)).to_vec();
     while let Some(folder) = folders.pop() {
         for path in list(&folder)? {
             let is_generated = path.ends_with("src/gen") || path.ends_with("target");
