@@ -18,7 +18,7 @@ use crate::fault::Faults;
 use crate::limits;
 use crate::template_filters::{self, Place};
 use crate::template_names::{Scope, Slot};
-use crate::template_source::{Origin, Woven, line_column, weave};
+use crate::template_source::{Origin, Piece, Woven, line_column, weave};
 use crate::template_value::{self, Halt};
 use crate::webhook_draft::Missing;
 
@@ -49,6 +49,8 @@ pub(crate) enum Stop {
 }
 
 const NAME: &str = "template";
+/// What the engine's fuel lets a template print.
+const BYTES_MAX: usize = limits::TEMPLATE_FUEL as usize * 64;
 
 impl Language {
     pub(crate) fn new(missing: Missing, place: Place) -> Language {
@@ -76,7 +78,7 @@ impl Language {
             }
         };
         let mut engine = None;
-        if woven.constant.is_none() && !woven.bare_slot {
+        if woven.constant.is_none() && !woven.bare_slot && woven.pieces.is_none() {
             let mut own = self.engine.clone();
             if let Err(error) = own.add_template_owned(NAME, woven.source.clone()) {
                 let origin = error.range().and_then(|range| woven.origin(&range));
@@ -107,19 +109,16 @@ impl Template {
         if let Some(constant) = &self.woven.constant {
             return Ok(constant.clone());
         }
+        if let Some(pieces) = &self.woven.pieces {
+            return self.put_together(pieces, scope);
+        }
         if !self.woven.single {
             return self.run(scope, |program, root| program.render(root));
         }
         if let (true, [slot]) = (self.woven.bare_slot, self.slots()) {
-            let value = slot.find(scope).map_err(Stop::Failed)?;
-            let printed = value.as_deref().and_then(template_value::print_json);
-            return match printed {
-                Some(text) if self.place == Place::Url && !matches!(slot, Slot::Secret(_)) => {
-                    Ok(encode::component(&text).into_owned())
-                }
-                Some(text) => Ok(text.into_owned()),
-                None => self.nothing().map(|()| String::new()),
-            };
+            let mut text = String::new();
+            let is_there = self.print_slot(slot, scope, &mut text)?;
+            return if is_there { Ok(text) } else { self.nothing().map(|()| text) };
         }
         let value = self.evaluate(scope)?;
         if template_value::is_missing(&value) {
@@ -149,6 +148,44 @@ impl Template {
             return self.nothing().map(|()| Cow::Owned(Json::String(String::new())));
         }
         template_value::json(&value).map(Cow::Owned).map_err(|error| self.stop(&error, scope))
+    }
+
+    /// What runs nothing: text, and slots printed for their place.
+    fn put_together(&self, pieces: &[Piece], scope: Scope<'_>) -> Result<String, Stop> {
+        let mut text = String::with_capacity(self.woven.source.len());
+        for piece in pieces {
+            let (slot, place) = match piece {
+                Piece::Text(piece) => {
+                    text.push_str(piece);
+                    continue;
+                }
+                Piece::Slot(slot, place) => (self.slots().get(*slot), self.woven.places.get(*place)),
+            };
+            let is_there = match slot {
+                Some(slot) => self.print_slot(slot, scope, &mut text)?,
+                None => false,
+            };
+            if !is_there && self.missing == Missing::Suppress {
+                return Err(Stop::Missing(place.map_or_else(|| "a value".to_owned(), |(_, o)| o.shown())));
+            }
+            if text.len() > BYTES_MAX {
+                return Err(too_much());
+            }
+        }
+        Ok(text)
+    }
+
+    /// Answers whether there was something to print.
+    fn print_slot(&self, slot: &Slot, scope: Scope<'_>, text: &mut String) -> Result<bool, Stop> {
+        let value = slot.find(scope).map_err(Stop::Failed)?;
+        let Some(printed) = value.as_deref().and_then(template_value::print_json) else { return Ok(false) };
+        // In a URL a secret stands as it is.
+        if self.place == Place::Url && !matches!(slot, Slot::Secret(_)) {
+            text.push_str(&encode::component(&printed));
+        } else {
+            text.push_str(&printed);
+        }
+        Ok(true)
     }
 
     fn evaluate(&self, scope: Scope<'_>) -> Result<Value, Stop> {
@@ -207,13 +244,7 @@ impl Template {
             Some(Halt::Missing) => Stop::Missing(place),
             Some(Halt::Aborted(_)) if secret => Stop::Aborted("for a reason that holds a secret".to_owned()),
             Some(Halt::Aborted(reason)) => Stop::Aborted(reason.clone()),
-            None if error.kind() == ErrorKind::OutOfFuel => {
-                let fuel = limits::TEMPLATE_FUEL;
-                Stop::Failed(format!(
-                    "the template does too much, at most {fuel} steps or {} bytes",
-                    fuel * 64
-                ))
-            }
+            None if error.kind() == ErrorKind::OutOfFuel => too_much(),
             None if secret => Stop::Failed(format!("{}, in {place}", error.kind())),
             None => {
                 let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
@@ -247,6 +278,11 @@ impl Origin {
             line => format!("`{}` (line {line}, column {})", self.text, self.column),
         }
     }
+}
+
+fn too_much() -> Stop {
+    let fuel = limits::TEMPLATE_FUEL;
+    Stop::Failed(format!("the template does too much, at most {fuel} steps or {BYTES_MAX} bytes"))
 }
 
 /// What our own functions stopped for, however deep the engine has wrapped it.

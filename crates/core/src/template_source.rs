@@ -30,6 +30,16 @@ pub(crate) struct Woven {
     pub(crate) writes_none: bool,
     /// No tag at all: what it prints.
     pub(crate) constant: Option<String>,
+    /// Text and slots alone, as most templates are: nothing has to run.
+    pub(crate) pieces: Option<Vec<Piece>>,
+}
+
+/// One after the other they are what a template prints.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Text(String),
+    /// The number of the slot, and of its place.
+    Slot(usize, usize),
 }
 
 /// An expression of the author's: where it begins, and its text.
@@ -73,6 +83,7 @@ pub(crate) fn weave(whole: &str, part: Range<usize>, place: Place) -> Result<Wov
         [Stmt::EmitRaw(raw)] => Some(raw.raw.to_owned()),
         _ => None,
     };
+    let mut pieces = None;
     let single = match tree.children.as_slice() {
         [Stmt::EmitExpr(emit)] => {
             writer.out.push_str("{% set __value = ");
@@ -81,7 +92,8 @@ pub(crate) fn weave(whole: &str, part: Range<usize>, place: Place) -> Result<Wov
             true
         }
         children => {
-            writer.statements(children);
+            let each: Vec<Option<Piece>> = children.iter().map(|child| writer.piece(child)).collect();
+            pieces = each.into_iter().collect();
             false
         }
     };
@@ -97,6 +109,7 @@ pub(crate) fn weave(whole: &str, part: Range<usize>, place: Place) -> Result<Wov
         bare_slot,
         writes_none: writer.writes_none,
         constant,
+        pieces,
     })
 }
 
@@ -183,6 +196,22 @@ fn declare_target<'s>(target: &Expr<'s>, writer: &mut Writer<'s>) {
 impl<'s> Writer<'s> {
     fn statements(&mut self, statements: &[Stmt<'s>]) {
         statements.iter().for_each(|statement| self.statement(statement));
+    }
+
+    /// Writes a statement; answers the piece it is, if it has nothing to run.
+    fn piece(&mut self, statement: &Stmt<'s>) -> Option<Piece> {
+        let from = self.out.len();
+        self.statement(statement);
+        match statement {
+            Stmt::EmitRaw(raw) => Some(Piece::Text(raw.raw.to_owned())),
+            Stmt::EmitExpr(_) => {
+                let written = self.out.get(from..)?.strip_prefix("{{ __")?.strip_suffix(" }}")?;
+                let is_slot = written.bytes().all(|digit| digit.is_ascii_digit());
+                let slot = written.parse().ok().filter(|_| is_slot)?;
+                Some(Piece::Slot(slot, self.places.len().checked_sub(1)?))
+            }
+            _ => None,
+        }
     }
 
     fn statement(&mut self, statement: &Stmt<'s>) {

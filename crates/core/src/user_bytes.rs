@@ -4,13 +4,16 @@
 //! time zone and creation time (ms) as a MessagePack list. Format 1 had behaviour without days in that list, and is still read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::behaviour::{Behaviour, Values};
 use crate::behaviour_bytes;
+use crate::limits;
 use crate::user::Profile;
 
 const FORMAT: u8 = 2;
@@ -20,7 +23,29 @@ const FORMAT_WITHOUT_DAYS: u8 = 1;
 struct Packed<'a>(&'a str, &'a Map<String, Value>, Option<&'a str>, i64);
 
 #[derive(Deserialize)]
-struct Unpacked(String, Map<String, Value>, Option<String>, i64);
+struct Unpacked(String, #[serde(deserialize_with = "attributes")] Map<String, Value>, Option<String>, i64);
+
+/// A map as long from the start as it will be: growing it is half of what decoding a profile costs.
+fn attributes<'de, D: Deserializer<'de>>(from: D) -> Result<Map<String, Value>, D::Error> {
+    struct Attributes;
+    impl<'de> Visitor<'de> for Attributes {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of attributes")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+            let said = pairs.size_hint().unwrap_or(0);
+            let mut map = Map::with_capacity(said.min(limits::USER_ATTRIBUTES_MAX));
+            while let Some((name, value)) = pairs.next_entry()? {
+                map.insert(name, value);
+            }
+            Ok(map)
+        }
+    }
+    from.deserialize_map(Attributes)
+}
 
 pub(crate) fn write(profile: &Profile) -> Vec<u8> {
     let behaviour = behaviour_bytes::write(&profile.behaviour);

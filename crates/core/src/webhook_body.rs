@@ -3,6 +3,8 @@
 //! JSON is never glued together from text: strings are templates, everything around them is written by us, so that no
 //! value can leave its place.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::encode;
@@ -176,6 +178,12 @@ impl Body {
     }
 }
 
+/// As `Value::to_string` does it, without the text in between.
+fn write_json(value: &Value, out: &mut String) {
+    // Writing to a string never fails.
+    let _ = write!(out, "{value}");
+}
+
 /// `"name":`
 fn key(name: &str) -> String {
     format!("{}:", Value::from(name))
@@ -249,7 +257,7 @@ impl Node {
             Node::Template(own) => {
                 let (template, label) = &**own;
                 let value = template.value(scope).map_err(|stop| Spoilt::Stop(stop, label.clone()))?;
-                out.push_str(&value.to_string());
+                write_json(&value, out);
             }
             Node::List(items) => {
                 out.push('[');

@@ -256,7 +256,14 @@ impl Address {
         if let Some(always) = &self.always {
             return Ok(Target::clone(always));
         }
-        let mut url = self.assembled(&self.base_text(scope)?, &self.rest.text(scope)?)?;
+        let base_text = self.base_text(scope)?;
+        let rest = self.rest.text(scope)?;
+        if let Base::Fixed(base) = &self.base
+            && let Some(url) = joined(base, &rest)
+        {
+            return Ok(Target { url, authorization: self.own_authorization(scope)? });
+        }
+        let mut url = self.assembled(&base_text, &rest)?;
         if self.base_is_personal() {
             let host = url.host_str().unwrap_or_default();
             if !allowed_hosts.iter().any(|pattern| host_matches(pattern, host)) {
@@ -324,6 +331,21 @@ impl Address {
             basic(url.username().to_owned(), url.password().map(str::to_owned)).map(Some)
         }
     }
+}
+
+/// What `assembled` answers, without reading the host again. None: `rest` is not so plain that it stands in a URL as it is.
+pub(crate) fn joined(base: &Url, rest: &str) -> Option<Url> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~/%?=&+,:;@!$()*.".contains(&byte);
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let length = base.as_str().len() + rest.len();
+    let fits = path.starts_with('/') && length <= limits::URL_BYTES_MAX && rest.bytes().all(is_plain);
+    if !fits || has_dot_segment(rest) {
+        return None;
+    }
+    let mut url = base.clone();
+    url.set_path(path);
+    url.set_query(query);
+    Some(url)
 }
 
 /// Both percent-encoded, as they stand in a URL.

@@ -9,6 +9,7 @@ use crate::reason::Suppression;
 use crate::template_sample::{Sample, secret};
 use crate::webhook_draft::{Missing, Webhook};
 use crate::webhook_sample::{check_fault, check_stopped, compiled, draft, form, rows, sent};
+use crate::webhook_url::joined;
 
 #[track_caller]
 fn check_url(url: &str, expected: &str, authorization: Option<&str>) {
@@ -302,6 +303,14 @@ proptest! {
                 let url = Url::parse(&request.url).unwrap();
                 prop_assert!(url.host_str().unwrap().ends_with(".example.org"), "{}", request.url);
             }
+        }
+    }
+
+    #[test]
+    fn a_plain_path_and_query_are_joined_as_a_whole_url_would_be_read(rest in "/[a-zA-Z0-9%./?=&+@:;,!$()*~_ #é'-]{0,24}") {
+        let base = Url::parse("https://h.example:8443/").unwrap();
+        if let Some(url) = joined(&base, &rest) {
+            prop_assert_eq!(url, Url::parse(&format!("https://h.example:8443{rest}")).unwrap());
         }
     }
 
