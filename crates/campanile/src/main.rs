@@ -67,6 +67,10 @@ mod progress;
 mod table;
 mod words;
 
+/// What a send allocates on one thread is often freed on another, which this one takes easily.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json, config::no_colour());

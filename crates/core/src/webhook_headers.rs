@@ -1,5 +1,8 @@
 //! Pure. The headers of one attempt: what the request brings, and what every webhook of ours carries.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -19,25 +22,36 @@ pub struct AttemptHead<'a> {
     pub version: &'a str,
 }
 
-/// All headers of `request` but `host` and `content-length`, names in lower case. The author's own `user-agent`,
-/// `traceparent` and `authorization` take the place of ours.
+/// All headers of `request` but `host` and `content-length`, names in lower case.
 pub fn headers(request: &Request, attempt: &AttemptHead<'_>, keys: &[Key]) -> Vec<(String, String)> {
-    let own = |name: &str| request.headers.iter().any(|(given, _)| given == name);
     let mut all = Vec::with_capacity(request.headers.len() + 9);
-    let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
+    let Ok(()) = each_header(request, attempt, keys, |name, value| {
+        all.push((name.to_owned(), value.into_owned()));
+        Ok::<(), Infallible>(())
+    });
+    all
+}
+
+/// The same, one by one. The author's own `user-agent`, `traceparent` and `authorization` take the place of ours.
+pub fn each_header<E>(
+    request: &Request,
+    attempt: &AttemptHead<'_>,
+    keys: &[Key],
+    mut add: impl FnMut(&str, Cow<'_, str>) -> Result<(), E>,
+) -> Result<(), E> {
+    let own = |name: &str| request.headers.iter().any(|(given, _)| given == name);
     if let Some(content_type) = &request.content_type {
-        add("content-type", content_type.clone());
+        add("content-type", content_type.into())?;
     }
     if let Some(authorization) = request.authorization.as_ref().filter(|_| !own("authorization")) {
-        add("authorization", authorization.clone());
+        add("authorization", authorization.into())?;
     }
     for (name, value) in attempt_headers(attempt, &request.body, keys) {
         if !own(name) {
-            add(name, value);
+            add(name, value.into())?;
         }
     }
-    all.extend(request.headers.iter().cloned());
-    all
+    request.headers.iter().try_for_each(|(name, value)| add(name, value.into()))
 }
 
 /// What every attempt carries, whatever its webhook says.

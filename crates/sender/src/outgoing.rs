@@ -7,7 +7,7 @@ use campanile_core::reason::Suppression;
 use campanile_core::signature::Key;
 use campanile_core::webhook::{Request, Unsendable};
 use campanile_core::webhook_draft::Method;
-use campanile_core::webhook_headers::{AttemptHead, headers};
+use campanile_core::webhook_headers::{AttemptHead, each_header};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -36,13 +36,13 @@ pub(crate) struct Target {
 
 pub fn outgoing(request: &Request, head: &AttemptHead<'_>, keys: &[Key]) -> Result<Outgoing, Unsendable> {
     let target = Target::of(&request.url)?;
-    let given = headers(request, head, keys);
-    let mut headers = HeaderMap::with_capacity(given.len() + 1);
-    for (name, value) in given {
-        let wrong = |name: &str| invalid(format!("the value cannot stand in a header, in headers.{name}"));
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&name))?;
-        headers.append(parsed, HeaderValue::try_from(value).map_err(|_| wrong(&name))?);
-    }
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 11);
+    each_header(request, head, keys, |name, value| {
+        let wrong = || invalid(format!("the value cannot stand in a header, in headers.{name}"));
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        headers.append(parsed, HeaderValue::try_from(value.into_owned()).map_err(|_| wrong())?);
+        Ok(())
+    })?;
     let method = match request.method {
         Method::Post => http::Method::POST,
         Method::Put => http::Method::PUT,

@@ -51,6 +51,7 @@ impl Pool {
     pub(crate) async fn take(&self, key: &str) -> Option<Connection> {
         loop {
             match self.pop(key)? {
+                Connection::Http1(http1) if http1.sender.is_ready() => return Some(Connection::Http1(http1)),
                 Connection::Http1(mut http1) => {
                     if let Ok(Ok(())) = timeout(READY_WAIT, http1.sender.ready()).await {
                         return Some(Connection::Http1(http1));

@@ -60,7 +60,8 @@ impl Wire {
         let dialed_until = deadline.min(Instant::now() + self.connect_timeout);
         let mut connection = self.dialer.dial_timed(&target, dialed_until, &mut probed.timing).await?;
         let asked = Instant::now();
-        let sent = send(&mut connection, &target, request, deadline).await;
+        let sent = timeout_at(deadline, send(&mut connection, &target, request)).await;
+        let sent = sent.map_err(|_| Outcome::TimedOut(Phase::Answer))?;
         let response = sent.map_err(|(Unsent::Untouched(_, outcome) | Unsent::Perhaps(outcome))| outcome)?;
         probed.timing.first_byte = Some(asked.elapsed());
         let (head, body) = response.into_parts();

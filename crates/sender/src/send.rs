@@ -76,16 +76,22 @@ pub async fn post(
     measure::lateness(&case.lease.send, &attempt);
     let schedule = &live.compiled.campaign.retry;
     let verdict = judge(&attempt.outcome, case.lease.send.attempts, schedule, ended_at, (means.jitter)());
-    tracing::info!(
-        send = case.id_text,
-        campaign = live.record.id,
-        attempt = attempt.number,
-        outcome = attempt.outcome.text(),
-        took_ms = ended_at.duration_since(began_at).as_millis() as i64,
-        "attempt"
-    );
+    report(case, live, &attempt);
     let keep = || Some(webhook?.keep(&request, &given.context()?));
     of_variant(settlement::attempted(case, attempt, verdict, keep), &given)
+}
+
+/// A line for each attempt. Those that succeed are in the send log too, and many: they are told only to who asks for `debug`.
+fn report(case: &Case, live: &Live, attempt: &Attempt) {
+    let took_ms = attempt.ended_at.duration_since(attempt.began_at).as_millis() as i64;
+    let (send, campaign, number) = (&case.id_text, &live.record.id, attempt.number);
+    if attempt.outcome.is_success() {
+        let outcome = attempt.outcome.status();
+        tracing::debug!(send, campaign, attempt = number, outcome, took_ms, "attempt");
+    } else {
+        let outcome = attempt.outcome.text();
+        tracing::info!(send, campaign, attempt = number, outcome, took_ms, "attempt");
+    }
 }
 
 /// The request to be posted, or what becomes of the send without one.

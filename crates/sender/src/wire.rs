@@ -65,10 +65,14 @@ impl Wire {
             limits::RESPONSE_KEPT_BYTES_MAX
         };
         let (target, request) = outgoing.into_request();
-        let key = target.key();
-        let outcome = match self.post(&target, &key, request, kept_max, began_at + within).await {
-            Ok(answer) => Outcome::Answered(answer),
-            Err(outcome) => outcome,
+        let (key, deadline) = (target.key(), began_at + within);
+        let mut phase = Phase::Connect;
+        // One timer for all of it: each costs about as much as rendering a short template.
+        let posting = self.post(&target, &key, (request, kept_max), deadline, &mut phase);
+        let outcome = match timeout_at(deadline, posting).await {
+            Ok(Ok(answer)) => Outcome::Answered(answer),
+            Ok(Err(outcome)) => outcome,
+            Err(_) => Outcome::TimedOut(phase),
         };
         self.requests.request(&key, &outcome, began_at.elapsed());
         outcome
@@ -90,20 +94,26 @@ impl Wire {
         &self,
         target: &Target,
         key: &str,
-        mut request: Request,
-        kept_max: usize,
+        (mut request, kept_max): (Request, usize),
         deadline: Instant,
+        phase: &mut Phase,
     ) -> Result<Answer, Outcome> {
         for tries in 0.. {
+            *phase = Phase::Connect;
             let pooled = if tries < STALE_MAX { self.pool.take(key).await } else { None };
             let is_pooled = pooled.is_some();
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => self.connect(target, key, deadline).await?,
+                // Seldom, and large: in a box, so that not every send is as large.
+                None => Box::pin(self.connect(target, key, deadline)).await?,
             };
             self.requests.connection(is_pooled);
-            match send(&mut connection, target, request, deadline).await {
-                Ok(response) => return self.read(connection, key, response, kept_max, deadline).await,
+            *phase = Phase::Answer;
+            match send(&mut connection, target, request).await {
+                Ok(response) => {
+                    *phase = Phase::Body;
+                    return self.read(connection, key, response, kept_max).await;
+                }
                 Err(Unsent::Untouched(back, _)) if is_pooled => request = *back,
                 Err(Unsent::Untouched(_, outcome) | Unsent::Perhaps(outcome)) => return Err(outcome),
             }
@@ -139,7 +149,6 @@ impl Wire {
         key: &str,
         response: Response,
         kept_max: usize,
-        deadline: Instant,
     ) -> Result<Answer, Outcome> {
         let (head, body) = response.into_parts();
         let header = |name: HeaderName| header_text(&head.headers, name);
@@ -149,10 +158,7 @@ impl Wire {
             content_type: header(CONTENT_TYPE),
             body: String::new(),
         };
-        let body = match timeout_at(deadline, read_body(body, kept_max)).await {
-            Ok(body) => body?,
-            Err(_) => return Err(Outcome::TimedOut(Phase::Body)),
-        };
+        let body = read_body(body, kept_max).await?;
         if !head.status.is_success() {
             answer.body = beginning(&body.start);
         } else if kept_max > limits::RESPONSE_KEPT_BYTES_MAX {
@@ -177,21 +183,20 @@ pub(crate) async fn send(
     connection: &mut Connection,
     target: &Target,
     mut request: Request,
-    deadline: Instant,
 ) -> Result<Response, Unsent> {
     let sent = match connection {
         Connection::Http1(http1) => {
             fit_http1(&mut request, target);
-            timeout_at(deadline, http1.sender.try_send_request(request)).await
+            http1.sender.try_send_request(request).await
         }
         Connection::Http2(sender) => {
             fit_http2(&mut request, target);
-            timeout_at(deadline, sender.try_send_request(request)).await
+            sender.try_send_request(request).await
         }
     };
     match sent {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(mut error)) => {
+        Ok(response) => Ok(response),
+        Err(mut error) => {
             let back = error.take_message();
             let outcome = broken(error.error());
             Err(match back {
@@ -199,7 +204,6 @@ pub(crate) async fn send(
                 None => Unsent::Perhaps(outcome),
             })
         }
-        Err(_) => Err(Unsent::Perhaps(Outcome::TimedOut(Phase::Answer))),
     }
 }
 

@@ -91,6 +91,8 @@ local function take(from, n)
     end
   end
   local cores = call('LPOP', 'q:' .. from.lane, n) or {}
+  -- As text: a number would be written with 17 digits, each time.
+  local ends = string.format('%.0f', t + math.max(1, byte(from.word, 6)) * 1000)
   for i = 1, #cores do
     local core = cores[i]
     if #core ~= 31 or byte(core) ~= 1 then
@@ -100,7 +102,7 @@ local function take(from, n)
       local member = pack('>I7B', fence, #members) .. from.lane .. pinned(core, from.word)
       members[#members + 1] = member
       member_words[#member_words + 1] = from.word
-      leases[#leases + 1] = t + math.max(1, byte(from.word, 6)) * 1000
+      leases[#leases + 1] = ends
       leases[#leases + 1] = member
     end
   end

@@ -5,15 +5,14 @@ local function write_log(rows, rows_max, rows_ms)
   end
   call('XADD', 'log', '*', 'n', #rows, 'r', table.concat(rows))
   local total = tonumber(call('INCRBY', 'logrows', #rows))
-  local oldest = call('XRANGE', 'log', '-', '+', 'COUNT', 8)
-  for i = 1, #oldest do
-    local id, fields = oldest[i][1], oldest[i][2]
-    local ms = tonumber(string.match(id, '^%d+'))
-    if total <= rows_max and ms > t - rows_ms then
+  -- Mostly one entry at most has to go, and it is the first.
+  for _ = 1, 8 do
+    local oldest = call('XRANGE', 'log', '-', '+', 'COUNT', 1)[1]
+    if not oldest or (total <= rows_max and tonumber(string.match(oldest[1], '^%d+')) > t - rows_ms) then
       break
     end
-    call('XDEL', 'log', id)
-    total = total - (tonumber(fields[2]) or 0)
+    call('XDEL', 'log', oldest[1])
+    total = total - (tonumber(oldest[2][2]) or 0)
   end
   call('SET', 'logrows', string.format('%.0f', math.max(0, total)))
 end
