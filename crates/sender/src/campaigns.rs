@@ -15,9 +15,10 @@ use campanile_core::secret::Secrets;
 use campanile_core::signature::Key;
 use campanile_core::webhook::Unsendable;
 
-/// Past these all are forgotten; whatever is needed is loaded again.
-const RECORDS_MAX: usize = 10_000;
-const COMPILED_MAX: usize = 1_000;
+/// Past these all are forgotten; whatever is needed is loaded again. Compiling costs a hundred deliveries: what is known of a campaign
+/// and what was compiled from it stay equally long.
+const RECORDS_MAX: usize = 20_000;
+const COMPILED_MAX: usize = 20_000;
 
 #[derive(Default)]
 pub struct Campaigns {

@@ -1,4 +1,4 @@
-//! Carries settlements to the store in batches, one task a shard. Tries again while the store is away, as long as leases last.
+//! Carries settlements to the store in batches, a few at a time for each shard. Tries again while the store is away, as long as leases last.
 //!
 //! What cannot be settled is not lost: its lease runs out and the send comes back, under the same id.
 
@@ -9,13 +9,15 @@ use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Settlement, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::measure;
 
 /// How long a settlement waits for company.
 const COMPANY_WAIT: Duration = Duration::from_millis(1);
+/// Batches of one shard that are with the store at once: an embedded store makes one commit of them.
+const UNDER_WAY_MAX: usize = 4;
 /// Settlements waiting in one shard.
 const WAITING_MAX: usize = 4 * limits::SETTLE_MAX;
 const AWAY_WAIT_MIN: Duration = Duration::from_millis(20);
@@ -56,8 +58,9 @@ impl Settler {
 }
 
 async fn run(store: Arc<dyn Store>, shard: Shard, mut inbox: mpsc::Receiver<Settling>) {
-    let mut batch = Vec::with_capacity(limits::SETTLE_MAX);
+    let mut under_way = JoinSet::new();
     while let Some(first) = inbox.recv().await {
+        let mut batch = Vec::with_capacity(limits::SETTLE_MAX);
         batch.push(first);
         let company = async {
             while batch.len() < limits::SETTLE_MAX {
@@ -68,11 +71,27 @@ async fn run(store: Arc<dyn Store>, shard: Shard, mut inbox: mpsc::Receiver<Sett
             }
         };
         let _ = timeout(COMPANY_WAIT, company).await;
-        settle(store.as_ref(), shard, batch.drain(..)).await;
+        while under_way.len() >= UNDER_WAY_MAX {
+            under_way.join_next().await.into_iter().for_each(look_at);
+        }
+        while let Some(ended) = under_way.try_join_next() {
+            look_at(ended);
+        }
+        let store = store.clone();
+        under_way.spawn(async move { settle(store.as_ref(), shard, batch.into_iter()).await });
+    }
+    while let Some(ended) = under_way.join_next().await {
+        look_at(ended);
     }
 }
 
-async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Settling>) {
+fn look_at(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a settlement broke off; its leases run out and its sends come again");
+    }
+}
+
+async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Settling> + Send) {
     let mut ends = Vec::new();
     let mut slots = Vec::new();
     let take = |settling: Settling| {
