@@ -59,7 +59,7 @@ pub(crate) fn json(rows: &[Row], faults: &[String]) {
 /// Writes `docs/performance.md`.
 pub(crate) fn page(path: &Path, rows: &[Row], faults: &[String], quick: bool) -> Result<(), String> {
     let mut page = String::from(
-        "# Performance\n\nWritten by `cargo xtask bench`; absolute figures are of one machine, ratios and bytes hold elsewhere.\n\n",
+        "# Performance\n\nWritten by `cargo xtask bench`: absolute figures are of one machine, ratios and bytes hold elsewhere. `profiles.md` says where the time goes.\n\n",
     );
     let _ = writeln!(page, "Machine: {}.\n", machine());
     if quick {

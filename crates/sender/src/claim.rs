@@ -79,11 +79,12 @@ pub(crate) async fn pass(
             }
             Some(Ok(live)) => {
                 let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
-                running.spawn(async move {
+                // In a box: a future of some KiB is moved several times on its way into a task.
+                running.spawn(Box::pin(async move {
                     let case = Case::open(job, parts.store.layout(), shard);
                     let settlement = begin(&parts, &case, &live, lease_ends).await;
                     parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
-                });
+                }));
             }
             unreadable => {
                 let text = unreadable.and_then(|live| live.as_ref().err()).map_or("", String::as_str);

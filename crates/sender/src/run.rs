@@ -31,7 +31,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Under load a claim waits for this many free slots, or this long: small claims cost several times as much a send.
 const CLAIM_MIN: usize = 64;
-const CLAIM_WAIT: Duration = Duration::from_millis(1);
+const CLAIM_WAIT: Duration = Duration::from_millis(2);
 const AWAY_WAIT_MIN: Duration = Duration::from_millis(50);
 const AWAY_WAIT_MAX: Duration = Duration::from_secs(2);
 

@@ -75,7 +75,9 @@ pub async fn post(
     let attempt = Attempt { number: case.lease.send.next_attempt(), began_at, ended_at, outcome };
     measure::lateness(&case.lease.send, &attempt);
     let schedule = &live.compiled.campaign.retry;
-    let verdict = judge(&attempt.outcome, case.lease.send.attempts, schedule, ended_at, (means.jitter)());
+    // Random bytes are a call of the operating system: only a retry has use for them.
+    let jitter = if attempt.outcome.is_success() { 0.0 } else { (means.jitter)() };
+    let verdict = judge(&attempt.outcome, case.lease.send.attempts, schedule, ended_at, jitter);
     report(case, live, &attempt);
     let keep = || Some(webhook?.keep(&request, &given.context()?));
     of_variant(settlement::attempted(case, attempt, verdict, keep), &given)

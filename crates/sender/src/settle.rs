@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::measure;
 
-/// How long a settlement waits for company.
-const COMPANY_WAIT: Duration = Duration::from_millis(1);
+/// How long a settlement waits for company. What was claimed together ends together, within some milliseconds; a settle of few costs a
+/// store several times as much a send.
+const COMPANY_WAIT: Duration = Duration::from_millis(4);
 /// Batches of one shard that are with the store at once: an embedded store makes one commit of them.
 const UNDER_WAY_MAX: usize = 4;
 /// Settlements waiting in one shard.
