@@ -39,7 +39,7 @@ pub(crate) const CASES: [(&str, &str, Measure); 15] = [
     ("late-second", "1,000 sends due at one instant", cases_latency::one_instant),
     ("late-spaced", "one send due each 10 ms", cases_latency::spaced),
     ("late-many", "50,000 sends due at one instant", cases_latency::many_at_one_instant),
-    ("pending", "what a million times more pending sends cost a delivery", cases_scale::pending),
+    ("pending", "what a thousand times more pending sends cost a delivery", cases_scale::pending),
     (
         "campaigns",
         "what a thousand times more campaigns cost an event and a delivery",
