@@ -279,7 +279,9 @@ async fn ids_states_and_revisions_are_held_to() {
     campaigns.create_campaign(create("r1")).await.expect("the same request again");
     let taken = campaigns.create_campaign(create("r2")).await.expect_err("the id is taken");
     assert_eq!(taken.code(), Code::AlreadyExists);
-    let unknown = campaigns.get_campaign(wire::GetCampaignRequest { id: "nobody".to_owned() }).await;
+    let unknown = campaigns
+        .get_campaign(wire::GetCampaignRequest { id: "nobody".to_owned(), ..Default::default() })
+        .await;
     assert_eq!(unknown.expect_err("unknown").code(), Code::NotFound);
     let pause = wire::PauseCampaignRequest { id: "good".to_owned(), ..Default::default() };
     let draft = campaigns.pause_campaign(pause).await.expect_err("a draft");

@@ -130,7 +130,7 @@ impl Running {
     }
 
     pub async fn campaign(&self, id: &str) -> wire::Campaign {
-        let request = wire::GetCampaignRequest { id: id.to_owned() };
+        let request = wire::GetCampaignRequest { id: id.to_owned(), ..Default::default() };
         let answer = self.api.campaigns.clone().get_campaign(request).await;
         answer.expect("the campaign is there").into_inner().campaign.expect("it is answered")
     }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 use tonic::Code;
 
@@ -13,7 +14,6 @@ use crate::difference::{Line, difference};
 use crate::fail::Fail;
 use crate::output::{Output, Tone, confirm};
 use crate::rehearse::rehearse;
-use crate::table::shell_word;
 use crate::words;
 
 pub async fn validate(mut api: Api, files: &[PathBuf], output: Output) -> Result<(), Fail> {
@@ -100,7 +100,7 @@ async fn check(api: &mut Api, written: &[Written], output: Output) -> Result<(),
 }
 
 async fn plan_one(api: &mut Api, written: &Written) -> Result<Step, Fail> {
-    let request = wire::GetCampaignRequest { id: written.id().to_owned() };
+    let request = wire::GetCampaignRequest { id: written.id().to_owned(), ..Default::default() };
     let there = match api.campaigns.get_campaign(request).await {
         Ok(answer) => answer.into_inner().campaign.unwrap_or_default(),
         Err(status) if status.code() == Code::NotFound => return Ok(Step::Create),

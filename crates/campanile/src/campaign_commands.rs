@@ -33,6 +33,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         // They may need no server.
         CampaignCommand::New(_) | CampaignCommand::Next(_) => Ok(()),
         CampaignCommand::Stats { id } => stats(api, id, output).await,
+        CampaignCommand::Refusals { id, limit } => refusals(api, id, limit, output).await,
     }
 }
 
@@ -79,7 +80,8 @@ async fn list(mut api: Api, tags: Vec<String>, output: Output) -> Result<(), Fai
 
 /// Prints a file: applying it changes nothing.
 async fn show(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
-    let answer = api.campaigns.get_campaign(wire::GetCampaignRequest { id }).await?.into_inner();
+    let request = wire::GetCampaignRequest { id, ..Default::default() };
+    let answer = api.campaigns.get_campaign(request).await?.into_inner();
     let campaign = answer.campaign.unwrap_or_default();
     if output.is_json() {
         return output.message(&campaign);
@@ -180,6 +182,30 @@ async fn stats(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
     }
     output.table(&["WHAT", "HOW MANY"], &stats_rows(&stats));
     output.next(&format!("campanile sends list --campaign {}", stats.campaign_id));
+    Ok(())
+}
+
+async fn refusals(mut api: Api, id: String, limit: i32, output: Output) -> Result<(), Fail> {
+    let request = wire::ListRefusalsRequest { campaign_id: id.clone(), page_size: limit };
+    let answer = api.campaigns.list_refusals(request).await?.into_inner();
+    let mut rows = Vec::new();
+    for refusal in answer.refusals {
+        if output.is_json() {
+            output.message(&refusal)?;
+            continue;
+        }
+        rows.push(vec![
+            words::instant(refusal.at.as_ref()),
+            refusal.user_id.clone(),
+            words::refusal(refusal.reason()),
+            refusal.detail,
+        ]);
+    }
+    if output.is_json() {
+        return Ok(());
+    }
+    output.table(&["WHEN", "USER", "REASON", "DETAIL"], &rows);
+    output.next(&format!("campanile campaign stats {id}"));
     Ok(())
 }
 

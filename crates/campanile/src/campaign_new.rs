@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::fail::Fail;
 use crate::output::Output;
-use crate::table::shell_word;
+use campanile_core::encode::shell_word;
 
 const WHO: &str = include_str!("new/who.yaml");
 const WHAT: &str = include_str!("new/what.yaml");

@@ -203,6 +203,13 @@ pub enum CampaignCommand {
     Next(CampaignNextArgs),
     /// Print the counts of a campaign, by reason.
     Stats { id: String },
+    /// Print the latest users who were not let in, and why.
+    Refusals {
+        id: String,
+        /// How many at most.
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
+        limit: i32,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use campanile_core::limits::ANSWER_BYTES_MAX;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
@@ -10,9 +11,6 @@ use campanile_proto::v1::user_service_client::UserServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::fail::Fail;
-
-/// A message the server may answer: a page of large campaigns.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Clone)]
 pub struct Api {

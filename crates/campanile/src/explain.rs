@@ -1,5 +1,6 @@
 //! `campanile explain USER CAMPAIGN`: what happened, what would happen now, and the answer in one sentence.
 
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 
 use crate::cli::ExplainArgs;
@@ -7,7 +8,7 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
 use crate::preview::read_event;
-use crate::table::{lay_out, plain, shell_word};
+use crate::table::{lay_out, plain};
 use crate::words;
 
 pub async fn run(mut api: Api, args: ExplainArgs, output: Output) -> Result<(), Fail> {

@@ -1,5 +1,6 @@
 //! `campanile campaign preview`: what a user would get, before anybody does.
 
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::preview_send_request::Subject;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use crate::cli::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
-use crate::table::{plain, plain_lines, shell_word};
+use crate::table::{plain, plain_lines};
 use crate::words;
 
 pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), Fail> {

@@ -2,6 +2,7 @@
 //!
 //! `receive_shown` makes the lines, `receive_tls` the certificate and the connections of `--tls`.
 
+use campanile_core::encode::shell_word;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::output::{Output, Tone};
 use crate::receive_shown::{Came, Signature, curl};
 use crate::receive_tls::{self, TlsListener};
 use crate::secret_commands;
-use crate::table::{plain, plain_lines, shell_word};
+use crate::table::{plain, plain_lines};
 use crate::words;
 
 /// More than any webhook of ours has.

@@ -1,5 +1,6 @@
 //! `campanile sends ...`: a list, one send with its attempts, or everything as it happens.
 
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 
 use crate::cli_ledger::{SendsCommand, SendsFilter, StateName};
@@ -7,7 +8,7 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::hints;
 use crate::output::{Output, Tone};
-use crate::table::{plain, plain_lines, shell_word};
+use crate::table::{plain, plain_lines};
 use crate::words;
 
 pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<(), Fail> {

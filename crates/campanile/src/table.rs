@@ -37,15 +37,6 @@ fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A word as a shell takes it, quoted where it must be.
-pub fn shell_word(word: &str) -> String {
-    let is_simple = |c: char| c.is_alphanumeric() || "._-/@:+,%=".contains(c);
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_simple) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,19 +53,5 @@ mod tests {
         let rows = [vec!["a\u{1b}[2Jb\nc\u{202e}d".to_owned()]];
         assert_eq!(lay_out(&["X"], &rows), ["X", "a [2Jb c d"]);
         assert_eq!(plain_lines("a\n\tb\u{1b}[1m"), "a\n\tb [1m");
-    }
-
-    #[test]
-    fn a_word_survives_the_shell() {
-        for (word, expected) in [
-            ("mary", "mary"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("-x", "'-x'"),
-            ("$x", "'$x'"),
-        ] {
-            assert_eq!(shell_word(word), expected);
-        }
     }
 }

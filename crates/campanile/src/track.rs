@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use campanile_core::encode::shell_word;
 use campanile_core::limits::EVENT_AGE_MAX;
 use campanile_proto::v1 as wire;
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +20,6 @@ use crate::hints;
 use crate::json_lines::JsonLines;
 use crate::output::Output;
 use crate::progress;
-use crate::table::shell_word;
 use crate::track_line;
 use crate::words;
 

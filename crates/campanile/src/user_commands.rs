@@ -1,5 +1,6 @@
 //! `campanile users ...`: imports, and one user to look at.
 
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 use serde_json::{Map, Value};
 
@@ -8,7 +9,7 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::import;
 use crate::output::{Output, Tone};
-use crate::table::{plain, shell_word};
+use crate::table::plain;
 use crate::words;
 
 pub async fn run(mut api: Api, command: UsersCommand, output: Output) -> Result<(), Fail> {

@@ -17,12 +17,13 @@ use crate::enter_users;
 use crate::known_names::unknown_attributes;
 use crate::preview;
 use crate::read_campaign::read_campaign;
-use crate::read_request::{check_request_id, page_size};
+use crate::read_request::{check_request_id, occurrences, page_size};
 use crate::rehearse;
 use crate::send_test;
 use crate::status;
 use crate::write_campaign::{write_campaign, write_draft};
-use crate::write_stats::write_stats;
+use crate::write_life::{write_schedule, write_transition};
+use crate::write_stats::{write_refusal, write_stats};
 
 pub struct Campaigns {
     deployment: Arc<Deployment>,
@@ -54,8 +55,14 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<wire::GetCampaignRequest>,
     ) -> Result<Response<wire::GetCampaignResponse>, Status> {
-        let record = self.deployment.campaign(&request.into_inner().id).await?;
-        Ok(Response::new(wire::GetCampaignResponse { campaign: Some(write_campaign(&record)) }))
+        let request = request.into_inner();
+        let record = self.deployment.campaign(&request.id).await?;
+        let wanted = occurrences(request.occurrences)?;
+        Ok(Response::new(wire::GetCampaignResponse {
+            campaign: Some(write_campaign(&record)),
+            schedule: Some(write_schedule(&record, wanted, self.deployment.now())),
+            transitions: record.transitions.iter().map(write_transition).collect(),
+        }))
     }
 
     async fn list_campaigns(
@@ -268,6 +275,18 @@ impl CampaignService for Campaigns {
         let counters = self.deployment.store.stats(record.no).await.map_err(status::store)?;
         let stats = Some(write_stats(&record, &counters));
         Ok(Response::new(wire::GetCampaignStatsResponse { stats }))
+    }
+
+    async fn list_refusals(
+        &self,
+        request: Request<wire::ListRefusalsRequest>,
+    ) -> Result<Response<wire::ListRefusalsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page_size(request.page_size)?;
+        let record = self.deployment.campaign(&request.campaign_id).await?;
+        let rows = self.deployment.store.refusals(record.no, limit).await.map_err(status::store)?;
+        let refusals = rows.iter().map(write_refusal).collect();
+        Ok(Response::new(wire::ListRefusalsResponse { refusals }))
     }
 }
 

@@ -34,5 +34,6 @@ pub mod segment;
 pub mod status;
 pub mod write_campaign;
 pub mod write_explain;
+pub mod write_life;
 pub mod write_send;
 pub mod write_stats;

@@ -23,3 +23,10 @@ pub fn page_size(asked: i32) -> Result<usize, Status> {
         Err(_) => Err(status::invalid_field("page_size", "expected 0 or more")),
     }
 }
+
+/// How many of a campaign's next occurrences are asked for.
+pub fn occurrences(asked: i32) -> Result<usize, Status> {
+    let wanted = usize::try_from(asked).ok().filter(|n| *n <= limits::OCCURRENCES_TOLD_MAX);
+    let text = || format!("expected 0 to {}", limits::OCCURRENCES_TOLD_MAX);
+    wanted.ok_or_else(|| status::invalid_field("occurrences", text()))
+}

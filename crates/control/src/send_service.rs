@@ -105,10 +105,12 @@ impl SendService for Sends {
         let Some(filter) = filter else {
             return Err(Status::not_found("nothing can be watched: there is no such user"));
         };
+        // From the answer on: what happens after the caller has it is told.
+        let begins = self.deployment.store.sends_after("", WATCH_ROWS_MAX).await.map_err(status::store)?.next;
         let (tell, told) = tokio::sync::mpsc::channel(WATCH_ROWS_MAX);
         let deployment = self.deployment.clone();
         tokio::spawn(async move {
-            if let Err(status) = watch(&deployment, &filter, &tell).await {
+            if let Err(status) = watch(&deployment, &filter, begins, &tell).await {
                 let _ = tell.send(Err(status)).await;
             }
         });
@@ -118,10 +120,14 @@ impl SendService for Sends {
 
 type Tell = tokio::sync::mpsc::Sender<Result<wire::WatchSendsResponse, Status>>;
 
-/// Tells of rows until the caller goes away. A caller that does not follow misses what its channel cannot hold.
-async fn watch(deployment: &Arc<Deployment>, filter: &Filter, tell: &Tell) -> Result<(), Status> {
+/// Tells of rows since `after` until the caller goes away. A caller that does not follow misses what its channel cannot hold.
+async fn watch(
+    deployment: &Arc<Deployment>,
+    filter: &Filter,
+    mut after: String,
+    tell: &Tell,
+) -> Result<(), Status> {
     let mut names = Names::new(deployment);
-    let mut after = String::new();
     let mut missed = 0;
     while !tell.is_closed() && !deployment.stopping.is_cancelled() {
         let page = deployment.store.sends_after(&after, WATCH_ROWS_MAX).await.map_err(status::store)?;

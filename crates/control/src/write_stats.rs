@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Counter, VariantCounter};
+use campanile_core::ports::RefusedRow;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_proto::v1 as wire;
+
+use crate::write_campaign::timestamp;
 
 pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire::CampaignStats {
     let mut stats = wire::CampaignStats { campaign_id: record.id.clone(), ..Default::default() };
@@ -68,6 +71,17 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
         action.variants.sort_by(|a, b| a.variant.cmp(&b.variant));
     }
     stats
+}
+
+/// A refusal kept singly.
+pub fn write_refusal(row: &RefusedRow) -> wire::Refusal {
+    wire::Refusal {
+        at: Some(timestamp(row.at)),
+        user_id: row.user_id.clone(),
+        reason: refusal(row.reason) as i32,
+        detail: row.text.clone(),
+        cause: row.cause.clone(),
+    }
 }
 
 /// The stats of the action in this place; they are made up to it.

@@ -1,4 +1,5 @@
-//! Pure. Encodings of a request: percent-encoding for a URL, form rows as the WHATWG URL Standard serialises them.
+//! Pure. Encodings of a request: percent-encoding for a URL, form rows as the WHATWG URL Standard serialises them; and of a word for
+//! a shell.
 
 use std::borrow::Cow;
 
@@ -29,6 +30,15 @@ pub fn form_pair(body: &mut String, name: &str, value: &str) {
     body.extend(form_urlencoded::byte_serialize(value.as_bytes()));
 }
 
+/// A word as a POSIX shell takes it, quoted where it must be.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_simple = |c: char| c.is_alphanumeric() || "._-/@:+,%=".contains(c);
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_simple) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -52,6 +62,16 @@ mod tests {
         assert_eq!(component("a b/c?d#e&f=g%+é"), "a%20b%2Fc%3Fd%23e%26f%3Dg%25%2B%C3%A9");
         assert_eq!(decoded("p%40ss%3a"), Some(Cow::from("p@ss:")));
         assert_eq!(decoded("%ff"), None);
+    }
+
+    #[test]
+    fn a_word_is_one_word_for_a_shell() {
+        let check = |word: &str, expected: &str| assert_eq!(shell_word(word), expected);
+        check("a-b.c/d@e:9", "a-b.c/d@e:9");
+        check("", "''");
+        check("-x", "'-x'");
+        check("a b", "'a b'");
+        check("it's $HOME `x`", r"'it'\''s $HOME `x`'");
     }
 
     proptest! {

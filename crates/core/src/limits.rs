@@ -41,6 +41,8 @@ pub const ENTER_USERS_MAX: usize = 10_000;
 pub const TITLE_BYTES_MAX: usize = 200;
 /// Tags of a campaign.
 pub const TAGS_MAX: usize = 32;
+/// Next occurrences of a campaign told at once.
+pub const OCCURRENCES_TOLD_MAX: usize = 100;
 /// The whole definition of one campaign, as JSON.
 pub const CAMPAIGN_BYTES_MAX: usize = 256 * 1024;
 /// Headers of one webhook.
@@ -196,3 +198,10 @@ pub const AUDIENCE_UNCONFIRMED_MAX: i64 = 1_000;
 pub const PAGE_MAX: usize = 1_000;
 /// A request id answers the same for this long.
 pub const REQUEST_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A form posted to the console: a whole definition, percent-encoded, and what is typed beside it.
+pub const FORM_BYTES_MAX: usize = 4 * CAMPAIGN_BYTES_MAX;
+/// Open pages of the console that are told of news at once; further ones stay as they are.
+pub const PAGES_FOLLOWING_MAX: usize = 64;
+/// What a client takes as one answer of the control API: a page of large campaigns.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

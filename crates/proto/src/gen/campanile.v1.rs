@@ -2867,6 +2867,9 @@ pub struct GetCampaignRequest {
     /// The campaign's id. Required.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
+    /// How many of its next occurrences to tell, at most 100; 0: none.
+    #[prost(int32, tag = "2")]
+    pub occurrences: i32,
 }
 impl ::prost::Name for GetCampaignRequest {
     const NAME: &'static str = "GetCampaignRequest";
@@ -2884,6 +2887,12 @@ pub struct GetCampaignResponse {
     /// The campaign in its newest revision.
     #[prost(message, optional, tag = "1")]
     pub campaign: ::core::option::Option<Campaign>,
+    /// Where its schedule stands.
+    #[prost(message, optional, tag = "2")]
+    pub schedule: ::core::option::Option<CampaignSchedule>,
+    /// How it came to its state: the last 100 changes, oldest first.
+    #[prost(message, repeated, tag = "3")]
+    pub transitions: ::prost::alloc::vec::Vec<Transition>,
 }
 impl ::prost::Name for GetCampaignResponse {
     const NAME: &'static str = "GetCampaignResponse";
@@ -2893,6 +2902,59 @@ impl ::prost::Name for GetCampaignResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.GetCampaignResponse".into()
+    }
+}
+/// Where the schedule of a campaign stands. Empty for one that follows events or is entered by hand.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CampaignSchedule {
+    /// The next occurrences, as many as asked for; of a draft, those it would have if it were activated now. Empty when
+    /// nothing is to come.
+    #[prost(message, repeated, tag = "1")]
+    pub next_at: ::prost::alloc::vec::Vec<::prost_types::Timestamp>,
+    /// Occurrences fired so far.
+    #[prost(int64, tag = "2")]
+    pub fired: i64,
+    /// Occurrences missed so far: the system was down, or the campaign paused.
+    #[prost(int64, tag = "3")]
+    pub missed: i64,
+    /// The latest one that was missed.
+    #[prost(message, optional, tag = "4")]
+    pub last_missed_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for CampaignSchedule {
+    const NAME: &'static str = "CampaignSchedule";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignSchedule".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignSchedule".into()
+    }
+}
+/// One change of a campaign's state.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Transition {
+    /// When.
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it became.
+    #[prost(enumeration = "CampaignState", tag = "2")]
+    pub state: i32,
+    /// Who asked: a caller, or campanile itself.
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    /// Why, in words; empty where it was asked for.
+    #[prost(string, tag = "4")]
+    pub note: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Transition {
+    const NAME: &'static str = "Transition";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Transition".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Transition".into()
     }
 }
 /// Asks for a page of campaigns.
@@ -3758,6 +3820,72 @@ impl ::prost::Name for ExchangeTiming {
         "/campanile.v1.ExchangeTiming".into()
     }
 }
+/// Asks who was not let in.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRefusalsRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub campaign_id: ::prost::alloc::string::String,
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+}
+impl ::prost::Name for ListRefusalsRequest {
+    const NAME: &'static str = "ListRefusalsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListRefusalsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListRefusalsRequest".into()
+    }
+}
+/// Users who were not let in, newest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRefusalsResponse {
+    /// The refusals.
+    #[prost(message, repeated, tag = "1")]
+    pub refusals: ::prost::alloc::vec::Vec<Refusal>,
+}
+impl ::prost::Name for ListRefusalsResponse {
+    const NAME: &'static str = "ListRefusalsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListRefusalsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListRefusalsResponse".into()
+    }
+}
+/// A user who was not let in once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refusal {
+    /// When.
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The user's id.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(enumeration = "RefusalReason", tag = "3")]
+    pub reason: i32,
+    /// More about it: the first condition that was false, in words.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+    /// The id of the event or request that would have let the user in.
+    #[prost(string, tag = "5")]
+    pub cause: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Refusal {
+    const NAME: &'static str = "Refusal";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Refusal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Refusal".into()
+    }
+}
 /// What becomes of the sends that were held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -4296,6 +4424,31 @@ pub mod campaign_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the latest users who were not let in, newest first; the last 1,000 of a campaign are kept.
+        pub async fn list_refusals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRefusalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRefusalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/ListRefusals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "ListRefusals"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4414,6 +4567,14 @@ pub mod campaign_service_server {
             request: tonic::Request<super::GetCampaignStatsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetCampaignStatsResponse>,
+            tonic::Status,
+        >;
+        /// Lists the latest users who were not let in, newest first; the last 1,000 of a campaign are kept.
+        async fn list_refusals(
+            &self,
+            request: tonic::Request<super::ListRefusalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRefusalsResponse>,
             tonic::Status,
         >;
     }
@@ -5073,6 +5234,51 @@ pub mod campaign_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetCampaignStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/ListRefusals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRefusalsSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::ListRefusalsRequest>
+                    for ListRefusalsSvc<T> {
+                        type Response = super::ListRefusalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRefusalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::list_refusals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRefusalsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
