@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("campanile-scheduler", &["campanile-core"]),
     ("campanile-sender", &["campanile-core"]),
     ("campanile-control", &["campanile-core", "campanile-proto", "campanile-scheduler", "campanile-sender"]),
-    ("campanile-console", &["campanile-core"]),
+    ("campanile-console", &["campanile-core", "campanile-proto"]),
     ("campanile-bench", &["campanile-core"]),
     ("xtask", &[]),
 ];

@@ -55,7 +55,8 @@ fn read_url(text: &str) -> Result<String, String> {
 pub fn run(args: &NewArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
     let text = file(args, now);
     output.line(text.trim_end());
-    let name = shell_word(&format!("{}.yaml", args.id));
+    let name = format!("{}.yaml", args.id);
+    let name = shell_word(&name);
     output.next(&format!("keep it in {name} with > {name}, then: campanile campaign validate -f {name}"));
     Ok(())
 }

@@ -49,7 +49,7 @@ pub async fn run(server: &str, args: CampaignNextArgs, now: Timestamp, output: O
     }
     let id = args.id.unwrap_or_default();
     let mut api = connect(server).await?;
-    let request = wire::GetCampaignRequest { id };
+    let request = wire::GetCampaignRequest { id, ..Default::default() };
     let answer = api.campaigns.get_campaign(request).await?.into_inner();
     let campaign = answer.campaign.unwrap_or_default();
     let times = times(&campaign, now, args.count).map_err(|faults| Fail::refused(faults.to_string()))?;

@@ -40,6 +40,7 @@ pub struct Store {
 pub struct Listen {
     pub grpc: SocketAddr,
     pub console: SocketAddr,
+    pub console_hosts: Vec<String>,
     pub intake: SocketAddr,
     pub health: SocketAddr,
 }
@@ -211,7 +212,7 @@ impl Config {
     }
 
     fn check_dev(&self) -> Result<(), ConfigError> {
-        let Listen { grpc, console, intake, health } = self.listen;
+        let Listen { grpc, console, intake, health, .. } = self.listen;
         let listeners = [
             ("listen.grpc", grpc),
             ("listen.console", console),

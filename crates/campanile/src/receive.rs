@@ -101,7 +101,8 @@ pub async fn run(args: ReceiveArgs, output: Output) -> Result<(), Fail> {
     if tls {
         let made = receive_tls::make(address.ip()).map_err(Fail::refused)?;
         output.note(&format!("its certificate is signed by itself: {}", made.ca_file().display()));
-        let trust = shell_word(&made.ca_file().display().to_string());
+        let trust = made.ca_file().display().to_string();
+        let trust = shell_word(&trust);
         output.next(&format!("SSL_CERT_FILE={trust} campanile serve --dev"));
         let listener = TlsListener::start(listener, made.acceptor(), address);
         axum::serve(listener, app).with_graceful_shutdown(ended).await

@@ -89,9 +89,17 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             test_wire: tokio::sync::OnceCell::new(),
         });
         let is_ready = ready(standing.clone());
-        parts.spawn(campanile_control::serve::serve(deployment.clone(), grpc, is_ready));
+        let routes = campanile_control::serve::routes(&deployment);
+        let pages = campanile_console::Console {
+            api: routes.clone(),
+            clock: clock.clone(),
+            random: Box::new(random),
+            hosts: config.listen.console_hosts.clone(),
+            stopping: shutdown.clone(),
+        };
+        parts.spawn(campanile_control::serve::serve(deployment.clone(), routes, grpc, is_ready));
         parts.spawn(campanile_control::http_intake::serve(deployment, intake));
-        parts.spawn(campanile_console::serve(store.clone(), console, shutdown.clone()));
+        parts.spawn(campanile_console::serve(pages, console));
     } else {
         tracing::info!("working");
     }

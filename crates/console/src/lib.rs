@@ -1,75 +1,114 @@
-//! The pages of Campanile, over the store's ports: read-only, without scripts, readable on a phone.
+//! The console: pages over the control API, of which it is one more client, called inside the process without a socket.
 //!
-//! `pages` fetches, the `view_*` files make of it what a page shows (pure), `templates/` writes it.
+//! `pages`, `editor` and `verbs` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
+//! writes it. `guard` stands before all of them. A page works without a script; the one there is brings updates while a page is open.
 
+mod api;
+mod guard;
+mod posted;
+mod problem;
+
+mod editor;
+mod live;
 mod pages;
+mod verbs;
 
 mod view_campaign;
 mod view_campaigns;
+mod view_editor;
+mod view_find;
 mod view_send;
 mod view_user;
+
+mod frame;
+mod hidden;
+mod reasons;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use axum::routing::get;
-use campanile_core::ports::Store;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use campanile_core::limits;
+use campanile_core::ports::Clock;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
-/// What the pages read.
-#[derive(Clone)]
-pub(crate) struct Ports {
-    pub(crate) store: Arc<dyn Store>,
+use crate::api::Api;
+
+/// What the console is built from.
+pub struct Console {
+    /// The services of the control API.
+    pub api: Routes,
+    pub clock: Arc<dyn Clock>,
+    /// 16 random bytes, for tokens of forms.
+    pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
+    /// Names under which browsers reach the console, besides `localhost` and IP addresses.
+    pub hosts: Vec<String>,
+    pub stopping: CancellationToken,
 }
 
-/// Pages load nothing from elsewhere, run no script and are framed by nobody.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'";
+/// What every page has at hand.
+pub(crate) struct Room {
+    pub(crate) api: Api,
+    clock: Arc<dyn Clock>,
+    random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
+    hosts: Vec<String>,
+    /// One for each page that may follow what happens.
+    followers: Arc<Semaphore>,
+}
 
-/// Serves until `shutdown`, then lets pages under way end.
+impl Room {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Serves until it is stopping, then lets pages under way end.
 pub async fn serve(
-    store: Arc<dyn Store>,
+    console: Console,
     listener: TcpListener,
-    shutdown: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let app = router(Ports { store });
-    axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
+    let stopping = console.stopping.clone();
+    let room = Room {
+        api: Api::new(console.api),
+        clock: console.clock,
+        random: console.random,
+        hosts: console.hosts,
+        followers: Arc::new(Semaphore::new(limits::PAGES_FOLLOWING_MAX)),
+    };
+    let app = router(Arc::new(room));
+    axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await?;
     Ok(())
 }
 
-fn router(ports: Ports) -> Router {
+fn router(room: Arc<Room>) -> Router {
     Router::new()
         .route("/", get(pages::campaigns))
+        .route("/find", get(pages::find))
+        .route("/new", get(editor::choose))
+        .route("/new/file", get(editor::new).post(editor::try_new))
         .route("/campaigns/{id}", get(pages::campaign))
+        .route("/campaigns/{id}/edit", get(editor::edit).post(editor::try_stored))
         .route("/campaigns/{id}/sends", get(pages::sends))
+        .route("/campaigns/{id}/activate", get(verbs::ask_activate).post(verbs::activate))
+        .route("/campaigns/{id}/pause", post(verbs::pause))
+        .route("/campaigns/{id}/resume", get(verbs::ask_resume).post(verbs::resume))
+        .route("/campaigns/{id}/end", get(verbs::ask_end).post(verbs::end))
+        .route("/campaigns/{id}/enter", post(verbs::enter))
         .route("/sends/{id}", get(pages::send))
         .route("/users/{id}", get(pages::user))
+        .route("/live", get(live::live))
         .route("/style.css", get(pages::style))
+        .route("/script.js", get(pages::script))
+        .route("/icon.svg", get(pages::icon))
         .fallback(pages::not_here)
-        .layer(from_fn(guarded))
-        .with_state(ports)
+        .layer(DefaultBodyLimit::max(limits::FORM_BYTES_MAX))
+        .layer(from_fn_with_state(room.clone(), guard::guarded))
+        .with_state(room)
 }
-
-async fn guarded(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONNECTION, "close"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,51 +1,97 @@
 //! Pure. The page of one campaign, and the pages of its sends.
 
 use askama::Template;
-use campanile_core::campaign_record::CampaignRecord;
-use campanile_core::counter::Counter;
-use campanile_core::number::Layout;
-use campanile_core::ports::{RefusedRow, SendRow};
+use campanile_proto::short_form::short_form;
+use campanile_proto::v1 as wire;
+use jiff::Timestamp;
 
+use crate::frame::Frame;
+use crate::hidden;
+use crate::reasons::{Reason, refusal, suppression};
 use crate::view_campaigns::Totals;
-use crate::words::{Moment, delivery, ended, reason, segment, state};
+use crate::words::{Moment, delivery, instant, occurrence, segment, send_state, state, why};
+
+/// What a page of a campaign is made of.
+pub(crate) struct Known {
+    pub(crate) campaign: wire::Campaign,
+    pub(crate) schedule: wire::CampaignSchedule,
+    pub(crate) transitions: Vec<wire::Transition>,
+    pub(crate) stats: wire::CampaignStats,
+    pub(crate) sends: Vec<wire::Send>,
+    pub(crate) refusals: Vec<wire::Refusal>,
+}
 
 #[derive(Template)]
 #[template(path = "campaign.html")]
 pub(crate) struct CampaignPage {
+    pub(crate) frame: Frame,
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) state: &'static str,
-    pub(crate) revision: u32,
+    pub(crate) verbs: Verbs,
+    pub(crate) totals: Totals,
     pub(crate) delivery: String,
     pub(crate) audience: String,
-    pub(crate) next_at: Option<Moment>,
-    pub(crate) fired: u64,
-    pub(crate) missed: u64,
-    pub(crate) totals: Totals,
-    pub(crate) refused: Vec<ReasonCount>,
-    pub(crate) suppressed: Vec<ReasonCount>,
+    /// Where each webhook goes.
+    pub(crate) targets: Vec<String>,
+    pub(crate) next: Vec<Moment>,
+    pub(crate) fired: i64,
+    pub(crate) missed: i64,
+    pub(crate) revision: u32,
+    pub(crate) updated_at: Moment,
     pub(crate) attempts: i64,
     pub(crate) retries: i64,
+    pub(crate) suppressed: Vec<ReasonCount>,
+    pub(crate) refused: Vec<ReasonCount>,
     pub(crate) sends: Vec<SendLine>,
     pub(crate) refusals: Vec<RefusalLine>,
     pub(crate) transitions: Vec<TransitionLine>,
-    /// The definition, as JSON.
+    /// The definition, as the file a person would write.
     pub(crate) definition: String,
+    pub(crate) is_hiding: bool,
+}
+
+/// What can be done with the campaign now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verbs {
+    pub(crate) activate: bool,
+    pub(crate) pause: bool,
+    pub(crate) resume: bool,
+    pub(crate) end: bool,
+    pub(crate) edit: bool,
+    pub(crate) enter: bool,
+}
+
+impl Verbs {
+    fn of(campaign: &wire::Campaign) -> Verbs {
+        use wire::CampaignState::{Active, Draft, Ended, Paused, Scheduled};
+        let state = campaign.state();
+        let kind = campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref());
+        Verbs {
+            activate: state == Draft,
+            pause: matches!(state, Scheduled | Active),
+            resume: state == Paused,
+            end: matches!(state, Draft | Scheduled | Active | Paused),
+            edit: state != Ended,
+            enter: state == Active && matches!(kind, Some(wire::delivery::Kind::Manual(_))),
+        }
+    }
 }
 
 pub(crate) struct ReasonCount {
-    pub(crate) reason: String,
+    pub(crate) reason: Reason,
     pub(crate) count: i64,
 }
 
 pub(crate) struct SendLine {
     pub(crate) id: String,
     pub(crate) at: Moment,
+    pub(crate) campaign: String,
     /// None: the user is gone.
     pub(crate) user: Option<UserLink>,
     pub(crate) state: &'static str,
     pub(crate) why: String,
-    pub(crate) attempts: u8,
+    pub(crate) attempts: u32,
 }
 
 pub(crate) struct UserLink {
@@ -62,8 +108,8 @@ impl UserLink {
 pub(crate) struct RefusalLine {
     pub(crate) at: Moment,
     pub(crate) user: UserLink,
-    pub(crate) reason: String,
-    pub(crate) text: String,
+    pub(crate) reason: Reason,
+    pub(crate) detail: String,
 }
 
 pub(crate) struct TransitionLine {
@@ -73,109 +119,143 @@ pub(crate) struct TransitionLine {
     pub(crate) note: String,
 }
 
-pub(crate) fn campaign_page(
-    layout: &Layout,
-    record: &CampaignRecord,
-    counters: &[(Counter, i64)],
-    sends: &[SendRow],
-    refusals: &[RefusedRow],
-) -> CampaignPage {
-    let sum =
-        |wanted: &dyn Fn(&Counter) -> bool| counters.iter().filter(|(c, _)| wanted(c)).map(|(_, n)| n).sum();
-    let mut refused = Vec::new();
-    let mut suppressed = Vec::new();
-    for (counter, count) in counters {
-        match counter {
-            Counter::Refused(why) => refused.push(ReasonCount { reason: reason(why.name()), count: *count }),
-            Counter::Suppressed(_, why) => {
-                suppressed.push(ReasonCount { reason: reason(why.name()), count: *count })
-            }
-            _ => {}
-        }
-    }
-    for list in [&mut refused, &mut suppressed] {
-        list.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.cmp(&b.reason)));
-    }
-    let audience = match record.draft.audience.condition.as_str() {
-        "" => "everyone".to_owned(),
-        condition => condition.to_owned(),
-    };
+pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> CampaignPage {
+    let Known { mut campaign, schedule, transitions, stats, sends, refusals } = known;
+    let is_hiding = hidden::hide(&mut campaign);
+    let audience = campaign.audience.as_ref().map(|audience| audience.r#where.as_str()).unwrap_or_default();
+    let zone = campaign.delivery.as_ref().map(|delivery| delivery.zone.as_str()).unwrap_or_default();
+    let count = |reason: Reason, count: i64| ReasonCount { reason, count };
     CampaignPage {
-        id: record.id.clone(),
-        title: record.draft.title.clone(),
-        state: state(record.state),
-        revision: record.revision,
-        delivery: delivery(&record.draft),
-        audience,
-        next_at: record.schedule.next_at.map(Moment::at),
-        fired: record.schedule.fired,
-        missed: record.schedule.missed,
-        totals: Totals::of(counters),
-        refused,
-        suppressed,
-        attempts: sum(&|c| matches!(c, Counter::Attempts(_))),
-        retries: sum(&|c| matches!(c, Counter::Retries(_))),
-        sends: sends.iter().map(|row| send_line(layout, row)).collect(),
-        refusals: refusals.iter().map(refusal_line).collect(),
-        transitions: record
-            .transitions
+        frame,
+        state: state(campaign.state()),
+        verbs: Verbs::of(&campaign),
+        totals: Totals::of(&stats),
+        delivery: delivery(&campaign),
+        audience: if audience.is_empty() { "everyone".to_owned() } else { audience.to_owned() },
+        targets: targets(&campaign),
+        next: schedule
+            .next_at
             .iter()
-            .rev()
-            .map(|t| TransitionLine {
-                at: Moment::at(t.at),
-                to: state(t.to),
-                by: t.by.clone(),
-                note: t.note.clone(),
-            })
+            .filter_map(|at| instant(Some(at)))
+            .map(|at| occurrence(at, zone, now))
             .collect(),
-        definition: serde_json::to_string_pretty(&record.draft).unwrap_or_default(),
+        fired: schedule.fired,
+        missed: schedule.missed,
+        revision: campaign.revision,
+        updated_at: Moment::at(campaign.updated_at.as_ref()),
+        attempts: stats.attempts,
+        retries: stats.retries,
+        suppressed: sorted(
+            stats.suppressed.iter().map(|row| count(suppression(row.reason()), row.count)).collect(),
+        ),
+        refused: sorted(stats.refused.iter().map(|row| count(refusal(row.reason()), row.count)).collect()),
+        sends: sends.iter().map(send_line).collect(),
+        refusals: refusals.iter().map(refusal_line).collect(),
+        transitions: transitions.iter().rev().map(transition_line).collect(),
+        definition: short_form(&campaign).unwrap_or_default(),
+        is_hiding,
+        id: campaign.id,
+        title: campaign.title,
     }
 }
 
-pub(crate) fn send_line(layout: &Layout, row: &SendRow) -> SendLine {
-    let (state, why) = ended(&row.row);
+/// Most frequent first.
+fn sorted(mut rows: Vec<ReasonCount>) -> Vec<ReasonCount> {
+    rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.label.cmp(b.reason.label)));
+    rows
+}
+
+fn targets(campaign: &wire::Campaign) -> Vec<String> {
+    let target = |webhook: &wire::Webhook| {
+        let method = match webhook.method() {
+            wire::HttpMethod::Unspecified => "POST",
+            method => method.as_str_name().trim_start_matches("HTTP_METHOD_"),
+        };
+        format!("{method} {}", webhook.url)
+    };
+    let actions = campaign.actions.iter().filter_map(|action| match &action.r#type {
+        Some(wire::action::Type::Webhook(webhook)) => Some(target(webhook)),
+        None => None,
+    });
+    campaign.webhook.iter().map(target).chain(actions).collect()
+}
+
+pub(crate) fn send_line(send: &wire::Send) -> SendLine {
+    let at = send.settled_at.as_ref().or(send.due_at.as_ref());
     SendLine {
-        id: row.row.send_id(layout, row.shard).to_string(),
-        at: Moment::at(row.row.at),
-        user: row.user_id.as_deref().map(UserLink::to),
-        state,
-        why,
-        attempts: row.row.attempts,
+        id: send.id.clone(),
+        at: Moment::at(at),
+        campaign: send.campaign_id.clone(),
+        user: (!send.user_id.is_empty()).then(|| UserLink::to(&send.user_id)),
+        state: send_state(send.state()),
+        why: why(send),
+        attempts: send.attempt_count,
     }
 }
 
-fn refusal_line(row: &RefusedRow) -> RefusalLine {
+fn refusal_line(row: &wire::Refusal) -> RefusalLine {
     RefusalLine {
-        at: Moment::at(row.at),
+        at: Moment::at(row.at.as_ref()),
         user: UserLink::to(&row.user_id),
-        reason: reason(row.reason.name()),
-        text: row.text.clone(),
+        reason: refusal(row.reason()),
+        detail: row.detail.clone(),
     }
 }
+
+fn transition_line(row: &wire::Transition) -> TransitionLine {
+    TransitionLine {
+        at: Moment::at(row.at.as_ref()),
+        to: state(row.state()),
+        by: row.by.clone(),
+        note: row.note.clone(),
+    }
+}
+
+/// The states that sends can be narrowed to: the word of the link, and of the command line.
+pub(crate) const STATES: [(&str, wire::SendState); 4] = [
+    ("delivered", wire::SendState::Delivered),
+    ("failed", wire::SendState::Failed),
+    ("suppressed", wire::SendState::Suppressed),
+    ("pending", wire::SendState::Pending),
+];
 
 #[derive(Template)]
 #[template(path = "sends.html")]
 pub(crate) struct SendsPage {
+    pub(crate) frame: Frame,
     pub(crate) campaign: String,
-    /// The state that is shown; empty: all.
-    pub(crate) state: String,
+    pub(crate) tabs: Vec<Tab>,
     pub(crate) sends: Vec<SendLine>,
     /// Link to the next page, if there is one.
     pub(crate) next: Option<String>,
 }
 
+pub(crate) struct Tab {
+    pub(crate) label: &'static str,
+    pub(crate) href: String,
+    pub(crate) is_here: bool,
+}
+
+/// `asked` is a word of `STATES`, or empty: all.
 pub(crate) fn sends_page(
-    layout: &Layout,
+    frame: Frame,
     campaign: &str,
-    state: &str,
-    sends: &[SendRow],
+    asked: &str,
+    sends: &[wire::Send],
     next: &str,
 ) -> SendsPage {
-    let link = format!("/campaigns/{campaign}/sends?state={}&page={}", segment(state), segment(next));
+    let base = format!("/campaigns/{campaign}/sends");
+    let tab = |(word, state): &(&'static str, wire::SendState)| Tab {
+        label: send_state(*state),
+        href: format!("{base}?state={word}"),
+        is_here: asked == *word,
+    };
+    let all = Tab { label: "all", href: base.clone(), is_here: asked.is_empty() };
     SendsPage {
+        frame,
         campaign: campaign.to_owned(),
-        state: state.to_owned(),
-        sends: sends.iter().map(|row| send_line(layout, row)).collect(),
-        next: (!next.is_empty()).then_some(link),
+        tabs: std::iter::once(all).chain(STATES.iter().map(tab)).collect(),
+        sends: sends.iter().map(send_line).collect(),
+        next: (!next.is_empty()).then(|| format!("{base}?state={asked}&page={}", segment(next))),
     }
 }

@@ -1,14 +1,15 @@
 //! Pure. The page of all campaigns.
 
 use askama::Template;
-use campanile_core::campaign_record::CampaignRecord;
-use campanile_core::counter::Counter;
+use campanile_proto::v1 as wire;
 
+use crate::frame::Frame;
 use crate::words::{delivery, segment, state};
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
 pub(crate) struct CampaignsPage {
+    pub(crate) frame: Frame,
     pub(crate) campaigns: Vec<CampaignLine>,
     /// Link to the next page, if there is one.
     pub(crate) next: Option<String>,
@@ -33,34 +34,36 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn of(counters: &[(Counter, i64)]) -> Totals {
-        let mut totals = Totals::default();
-        for (counter, n) in counters {
-            match counter {
-                Counter::Entered => totals.entered += n,
-                Counter::Pending(_) => totals.waiting += n,
-                Counter::Delivered(_) => totals.delivered += n,
-                Counter::Failed(_) => totals.failed += n,
-                Counter::Suppressed(..) => totals.suppressed += n,
-                _ => {}
-            }
+    pub(crate) fn of(stats: &wire::CampaignStats) -> Totals {
+        Totals {
+            entered: stats.entered,
+            waiting: stats.pending,
+            delivered: stats.delivered,
+            failed: stats.failed,
+            suppressed: stats.suppressed.iter().map(|row| row.count).sum(),
         }
-        totals
     }
 }
 
-/// `limit` is how many a page holds; a full one has a next.
-pub(crate) fn campaigns_page(all: &[(CampaignRecord, Vec<(Counter, i64)>)], limit: usize) -> CampaignsPage {
-    let line = |(record, counters): &(CampaignRecord, Vec<(Counter, i64)>)| CampaignLine {
-        id: record.id.clone(),
-        title: record.draft.title.clone(),
-        state: state(record.state),
-        delivery: delivery(&record.draft),
-        totals: Totals::of(counters),
-    };
-    let last = all.last().filter(|_| all.len() >= limit);
+/// `next` asks for the page after this one; empty on the last.
+pub(crate) fn campaigns_page(
+    frame: Frame,
+    all: &[(wire::Campaign, wire::CampaignStats)],
+    next: &str,
+) -> CampaignsPage {
     CampaignsPage {
-        campaigns: all.iter().map(line).collect(),
-        next: last.map(|(record, _)| format!("/?after={}", segment(&record.id))),
+        frame,
+        campaigns: all.iter().map(|(campaign, stats)| line(campaign, stats)).collect(),
+        next: (!next.is_empty()).then(|| format!("/?after={}", segment(next))),
+    }
+}
+
+fn line(campaign: &wire::Campaign, stats: &wire::CampaignStats) -> CampaignLine {
+    CampaignLine {
+        id: campaign.id.clone(),
+        title: campaign.title.clone(),
+        state: state(campaign.state()),
+        delivery: delivery(campaign),
+        totals: Totals::of(stats),
     }
 }

@@ -1,10 +1,9 @@
 //! Pure. The page of one user: attributes, what the user did, what was sent.
 
 use askama::Template;
-use campanile_core::number::Layout;
-use campanile_core::ports::SendRow;
-use campanile_core::user::Profile;
+use campanile_proto::v1 as wire;
 
+use crate::frame::Frame;
 use crate::view_campaign::{SendLine, send_line};
 use crate::words::{Moment, cut};
 
@@ -14,6 +13,7 @@ const VALUE_CHARS_SHOWN: usize = 300;
 #[derive(Template)]
 #[template(path = "user.html")]
 pub(crate) struct UserPage {
+    pub(crate) frame: Frame,
     pub(crate) id: String,
     pub(crate) created_at: Moment,
     pub(crate) time_zone: String,
@@ -24,31 +24,35 @@ pub(crate) struct UserPage {
 
 pub(crate) struct BehaviourLine {
     pub(crate) event: String,
-    pub(crate) count: u64,
+    pub(crate) count: i64,
     pub(crate) first_at: Moment,
     pub(crate) last_at: Moment,
 }
 
-pub(crate) fn user_page(layout: &Layout, profile: &Profile, sends: &[SendRow]) -> UserPage {
-    let attribute = |(name, value): (&String, &serde_json::Value)| {
-        let (text, is_whole) = cut(&value.to_string(), VALUE_CHARS_SHOWN);
-        (name.clone(), if is_whole { text } else { format!("{text} ...") })
-    };
+pub(crate) fn user_page(frame: Frame, user: &wire::User, sends: &[wire::Send]) -> UserPage {
+    let attributes: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&user.attributes).unwrap_or_default();
     UserPage {
-        id: profile.id.clone(),
-        created_at: Moment::at(profile.created_at),
-        time_zone: profile.time_zone.clone().unwrap_or_default(),
-        attributes: profile.attributes.iter().map(attribute).collect(),
-        behaviour: profile
-            .behaviour
-            .iter()
-            .map(|(event, b)| BehaviourLine {
-                event: event.clone(),
-                count: b.count,
-                first_at: Moment::at(b.first_at),
-                last_at: Moment::at(b.last_at),
-            })
-            .collect(),
-        sends: sends.iter().map(|row| send_line(layout, row)).collect(),
+        frame,
+        id: user.id.clone(),
+        created_at: Moment::at(user.created_at.as_ref()),
+        time_zone: user.time_zone.clone(),
+        attributes: attributes.iter().map(attribute).collect(),
+        behaviour: user.behaviour.iter().map(behaviour).collect(),
+        sends: sends.iter().map(send_line).collect(),
+    }
+}
+
+fn attribute((name, value): (&String, &serde_json::Value)) -> (String, String) {
+    let (text, is_whole) = cut(&value.to_string(), VALUE_CHARS_SHOWN);
+    (name.clone(), if is_whole { text } else { format!("{text} ...") })
+}
+
+fn behaviour(did: &wire::Behaviour) -> BehaviourLine {
+    BehaviourLine {
+        event: did.event.clone(),
+        count: did.count,
+        first_at: Moment::at(did.first_at.as_ref()),
+        last_at: Moment::at(did.last_at.as_ref()),
     }
 }

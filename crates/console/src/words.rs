@@ -1,108 +1,176 @@
-//! Pure. How pages say things: states, deliveries, reasons and times in the words of people.
+//! Pure. How pages say things: states, deliveries and times in the words of people.
 
-use std::time::Duration;
-
-use campanile_core::campaign_record::State;
-use campanile_core::draft::{Draft, Every, Kind, TriggerOn};
 use campanile_core::duration_text;
-use campanile_core::log_row::{Ended, LogRow};
-use jiff::Timestamp;
+use campanile_proto::v1 as wire;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::reasons::suppression;
 
 /// An instant for people and for machines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
+    /// Empty: there is none.
     pub(crate) iso: String,
     pub(crate) shown: String,
 }
 
 impl Moment {
     /// In UTC, to the second.
-    pub(crate) fn at(at: Timestamp) -> Moment {
-        let shown = at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    pub(crate) fn at(at: Option<&prost_types::Timestamp>) -> Moment {
+        let Some(at) = instant(at) else { return Moment::default() };
+        let shown = at.to_zoned_datetime(TimeZone::UTC).strftime("%-d %b %Y, %H:%M:%S").to_string();
         Moment { iso: at.to_string(), shown }
     }
 }
 
-pub(crate) fn state(state: State) -> &'static str {
-    match state {
-        State::Draft => "draft",
-        State::Scheduled => "scheduled",
-        State::Active => "active",
-        State::Paused => "paused",
-        State::Finishing => "ending",
-        State::Ended => "ended",
+pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok())
+}
+
+/// `Mon 30 Nov 2026, 09:00 Europe/Berlin, in 6 days`.
+pub(crate) fn occurrence(at: Timestamp, zone: &str, now: Timestamp) -> Moment {
+    let found = if zone.is_empty() { None } else { TimeZone::get(zone).ok() };
+    let (zone, name) = found.map_or((TimeZone::UTC, "UTC"), |found| (found, zone));
+    let when = at.to_zoned_datetime(zone).strftime("%a %-d %b %Y, %H:%M").to_string();
+    Moment { iso: at.to_string(), shown: format!("{when} {name}, {}", away(at, now)) }
+}
+
+/// How far off, in one unit.
+fn away(at: Timestamp, now: Timestamp) -> String {
+    let left = at.duration_since(now);
+    if left <= SignedDuration::ZERO {
+        return "now".to_owned();
+    }
+    let minutes = (left.as_secs() + 30) / 60;
+    match minutes {
+        0 => "in less than a minute".to_owned(),
+        1..120 => format!("in {}", counted(minutes, "minute")),
+        120..2_880 => format!("in {}", counted((minutes + 30) / 60, "hour")),
+        _ => format!("in {}", counted((minutes + 720) / 1_440, "day")),
     }
 }
 
-/// A reason of a closed list, as a person reads it.
-pub(crate) fn reason(name: &str) -> String {
-    name.replace('_', " ")
+/// `1 send`, `2 sends`.
+pub(crate) fn counted(n: i64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+pub(crate) fn state(state: wire::CampaignState) -> &'static str {
+    match state {
+        wire::CampaignState::Unspecified => "unknown",
+        wire::CampaignState::Draft => "draft",
+        wire::CampaignState::Scheduled => "scheduled",
+        wire::CampaignState::Active => "active",
+        wire::CampaignState::Paused => "paused",
+        wire::CampaignState::Ended => "ended",
+    }
+}
+
+/// A send that is told of and pending waits for a retry.
+pub(crate) fn send_state(state: wire::SendState) -> &'static str {
+    match state {
+        wire::SendState::Unspecified => "unknown",
+        wire::SendState::Pending => "retrying",
+        wire::SendState::Delivered => "delivered",
+        wire::SendState::Failed => "failed",
+        wire::SendState::Suppressed => "not sent",
+    }
+}
+
+/// What became of a send, beyond its state.
+pub(crate) fn why(send: &wire::Send) -> String {
+    match (suppression(send.suppression()).label, send.detail.as_str()) {
+        ("", detail) => detail.to_owned(),
+        (label, "") => label.to_owned(),
+        (label, detail) => format!("{label}: {detail}"),
+    }
 }
 
 /// When a campaign sends, in a few words.
-pub(crate) fn delivery(draft: &Draft) -> String {
-    let zone = match draft.delivery.zone.as_str() {
+pub(crate) fn delivery(campaign: &wire::Campaign) -> String {
+    use wire::delivery::Kind;
+    let Some(delivery) = &campaign.delivery else { return "not said".to_owned() };
+    let zone = match delivery.zone.as_str() {
         "" => String::new(),
+        "user" => " on everybody's own clock".to_owned(),
         zone => format!(" in {zone}"),
     };
-    match &draft.delivery.kind {
+    match &delivery.kind {
         None => "not said".to_owned(),
-        Some(Kind::Manual) => "by hand".to_owned(),
+        Some(Kind::Manual(_)) => "by hand".to_owned(),
         Some(Kind::OneTime(one_time)) if one_time.at == "now" => "once, when activated".to_owned(),
-        Some(Kind::OneTime(one_time)) => format!("once, at {}{zone}", one_time.at),
-        Some(Kind::Recurring(recurring)) => match &recurring.every {
-            Some(rule) => format!("{}{zone}", every(rule)),
-            None => format!("at cron {}{zone}", recurring.cron),
+        Some(Kind::OneTime(one_time)) => format!("once, at {}{zone}", one_time.at.replace('T', " ")),
+        Some(Kind::Recurring(recurring)) => match &recurring.rule {
+            Some(wire::recurring::Rule::Every(rule)) => format!("{}{zone}", every(rule)),
+            Some(wire::recurring::Rule::Cron(cron)) => format!("at cron {cron}{zone}"),
+            None => "not said".to_owned(),
         },
-        Some(Kind::Triggered(triggered)) => {
-            let events = triggered.when.iter().map(|trigger| match &trigger.on {
-                TriggerOn::Event(name) => name.as_str(),
-                _ => "something else",
-            });
-            let events: Vec<&str> = events.collect();
-            let shown = match events.as_slice() {
-                [first, _, _, _, ..] => format!("{first} and {} other events", events.len() - 1),
-                few => few.join(", "),
-            };
-            let delay =
-                triggered.delay.as_ref().and_then(|delay| delay.after).filter(|after| !after.is_zero());
-            match delay {
-                Some(delay) => format!("{} after {shown}", duration_text::show(delay)),
-                None => format!("on {shown}"),
-            }
+        Some(Kind::Triggered(triggered)) => triggered_words(triggered),
+    }
+}
+
+fn triggered_words(triggered: &wire::Triggered) -> String {
+    let causes: Vec<String> = triggered.when.iter().map(cause).collect();
+    let shown = match causes.as_slice() {
+        [first, _, _, _, ..] => format!("{first} and {} others", causes.len() - 1),
+        few => few.join(", "),
+    };
+    let after = triggered.delay.as_ref().and_then(|delay| match &delay.amount {
+        Some(wire::delay::Amount::After(after)) => std::time::Duration::try_from(*after).ok(),
+        _ => None,
+    });
+    match (after.filter(|after| !after.is_zero()), &triggered.delay) {
+        (Some(after), _) => format!("{} after {shown}", duration_text::show(after)),
+        (None, Some(delay)) if delay.amount.is_some() => format!("some time after {shown}"),
+        _ => format!("on {shown}"),
+    }
+}
+
+fn cause(trigger: &wire::Trigger) -> String {
+    use wire::trigger::Kind;
+    match &trigger.kind {
+        Some(Kind::Event(name)) => name.clone(),
+        Some(Kind::FirstEvent(name)) => format!("the first {name}"),
+        Some(Kind::AttributeChanged(name)) => format!("a change of {name}"),
+        Some(Kind::UserCreated(_)) => "a new user".to_owned(),
+        Some(Kind::SegmentEntered(name)) => format!("entering {name}"),
+        Some(Kind::SegmentLeft(name)) => format!("leaving {name}"),
+        Some(Kind::CampaignSent(id)) => format!("{id} being sent"),
+        Some(Kind::CampaignDelivered(id)) => format!("{id} being delivered"),
+        Some(Kind::CampaignFailed(id)) => format!("{id} failing"),
+        Some(Kind::CampaignConverted(id)) => format!("{id} converting"),
+        None => "nothing".to_owned(),
+    }
+}
+
+fn every(rule: &wire::Every) -> String {
+    use wire::every::Step;
+    let times = rule.at.join(", ");
+    let days = || {
+        let names = rule.weekdays.iter().filter_map(|day| wire::Weekday::try_from(*day).ok());
+        let names = names.map(|day| day.as_str_name().trim_start_matches("WEEKDAY_").to_lowercase());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let many = |n: u32, one: &str| {
+        if n == 1 { format!("every {one}") } else { format!("every {n} {one}s") }
+    };
+    match &rule.step {
+        None => format!("on {} at {times}", days()),
+        Some(Step::Days(n)) => format!("{} at {times}", many(*n, "day")),
+        Some(Step::Weeks(n)) => format!("{} on {} at {times}", many(*n, "week"), days()),
+        Some(Step::Months(n)) => {
+            format!("{} on {} at {times}", many(*n, "month"), rule.month_days.join(", "))
         }
     }
 }
 
-fn every(rule: &Every) -> String {
-    let times = rule.at.join(", ");
-    match (rule.days, rule.weeks, rule.months) {
-        (0, 0, 0) => format!("on {} at {times}", rule.weekdays.join(", ")),
-        (0, 0, n) => format!("every {n} months on {} at {times}", rule.month_days.join(", ")),
-        (0, n, _) => format!("every {n} weeks on {} at {times}", rule.weekdays.join(", ")),
-        (n, _, _) => format!("every {n} days at {times}"),
-    }
-}
-
-/// What became of a send.
-pub(crate) fn ended(row: &LogRow) -> (&'static str, String) {
-    match row.ended {
-        Ended::Delivered => ("delivered", row.text.clone()),
-        Ended::Failed(why) => ("failed", with(why.name(), &row.text)),
-        Ended::Suppressed(why) => ("not sent", with(why.name(), &row.text)),
-        Ended::Retrying => ("retrying", row.text.clone()),
-    }
-}
-
-fn with(name: &str, text: &str) -> String {
-    if text.is_empty() { reason(name) } else { format!("{}: {text}", reason(name)) }
-}
-
-pub(crate) fn took(millis: u32) -> String {
+pub(crate) fn took(began_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> String {
+    let Some((began_at, ended_at)) = began_at.zip(ended_at) else { return String::new() };
+    let millis = ended_at.duration_since(began_at).as_millis().max(0);
     match millis {
         0..1_000 => format!("{millis} ms"),
-        _ => format!("{:.1} s", Duration::from_millis(u64::from(millis)).as_secs_f64()),
+        _ => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
     }
 }
 
@@ -117,4 +185,47 @@ pub(crate) fn cut(text: &str, chars: usize) -> (String, bool) {
 /// A path segment of a link.
 pub(crate) fn segment(text: &str) -> String {
     campanile_core::encode::component(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_said_in_words() {
+        let check = |text: &str, expected: &str| {
+            let file = format!("id: a\ndelivery: {text}\n");
+            let read = campanile_proto::campaign_file::read(file.as_bytes()).unwrap().remove(0);
+            assert_eq!(delivery(&read.campaign), expected, "{text}");
+        };
+        check("{manual: {}}", "by hand");
+        check("{one_time: now}", "once, when activated");
+        check(
+            "{one_time: \"2026-12-01T09:00\", zone: Europe/Berlin}",
+            "once, at 2026-12-01 09:00 in Europe/Berlin",
+        );
+        check("{recurring: \"0 9 * * 1\", zone: user}", "at cron 0 9 * * 1 on everybody's own clock");
+        check(
+            "{recurring: {every: {weeks: 2, weekdays: [mon, fri], at: \"08:00\"}}}",
+            "every 2 weeks on mon, fri at 08:00",
+        );
+        check("{recurring: {every: {days: 1, at: [\"08:00\", \"20:00\"]}}}", "every day at 08:00, 20:00");
+        check("{triggered: bought}", "on bought");
+        check("{triggered: {when: cart_updated, delay: 90m}}", "1h30m after cart_updated");
+        check("{triggered: {when: a, delay: {days: 3, at: \"10:00\"}}}", "some time after a");
+        check("{triggered: {when: [a, b, c, {first_event: d}]}}", "on a and 3 others");
+    }
+
+    #[test]
+    fn an_occurrence_is_told_on_its_own_clock_and_how_far_off_it_is() {
+        let now: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
+        let check = |at: &str, zone: &str, expected: &str| {
+            assert_eq!(occurrence(at.parse().unwrap(), zone, now).shown, expected);
+        };
+        check("2026-11-30T08:00:00Z", "Europe/Berlin", "Mon 30 Nov 2026, 09:00 Europe/Berlin, in 6 days");
+        check("2026-11-24T09:00:00Z", "", "Tue 24 Nov 2026, 09:00 UTC, in 60 minutes");
+        check("2026-11-24T08:00:10Z", "user", "Tue 24 Nov 2026, 08:00 UTC, in less than a minute");
+        check("2026-11-24T12:00:00Z", "", "Tue 24 Nov 2026, 12:00 UTC, in 4 hours");
+        check("2026-11-24T07:00:00Z", "", "Tue 24 Nov 2026, 07:00 UTC, now");
+    }
 }

@@ -11,6 +11,7 @@ use campanile_proto::v1::user_service_server::UserServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -28,9 +29,35 @@ const MESSAGE_BYTES_MAX: usize = limits::BATCH_BYTES_MAX + 64 * 1024;
 /// Streams one connection may have open.
 const STREAMS_MAX: u32 = 256;
 
+/// The services of the control API, to be served on a socket and called by the console inside the same process.
+pub fn routes(deployment: &Arc<Deployment>) -> Routes {
+    macro_rules! bounded {
+        ($server:ident, $service:ty) => {
+            $server::new(<$service>::new(deployment.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        };
+    }
+    Routes::default()
+        .add_service(bounded!(CampaignServiceServer, Campaigns))
+        .add_service(bounded!(UserServiceServer, Users))
+        .add_service(bounded!(EventServiceServer, Events))
+        .add_service(bounded!(SendServiceServer, Sends))
+        .add_service(bounded!(SecretServiceServer, SecretNames))
+}
+
+/// What health is told of: the server as a whole, and each service.
+const NAMES: [&str; 6] = [
+    "",
+    <CampaignServiceServer<Campaigns> as NamedService>::NAME,
+    <UserServiceServer<Users> as NamedService>::NAME,
+    <EventServiceServer<Events> as NamedService>::NAME,
+    <SendServiceServer<Sends> as NamedService>::NAME,
+    <SecretServiceServer<SecretNames> as NamedService>::NAME,
+];
+
 /// Serves until the deployment is stopping, then lets calls in flight end. Health says of every service whether `is_ready`.
 pub async fn serve(
     deployment: Arc<Deployment>,
+    routes: Routes,
     listener: TcpListener,
     is_ready: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -41,26 +68,15 @@ pub async fn serve(
         })
     };
     let (health, health_service) = tonic_health::server::health_reporter();
-    let mut names = vec![""];
-    macro_rules! bounded {
-        ($server:ident, $service:ty) => {{
-            names.push(<$server<$service> as NamedService>::NAME);
-            $server::new(<$service>::new(deployment.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX)
-        }};
-    }
     // Nagle's algorithm would hold small answers back for tens of milliseconds.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let router = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
+        .add_routes(routes)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(health_service)
-        .add_service(bounded!(CampaignServiceServer, Campaigns))
-        .add_service(bounded!(UserServiceServer, Users))
-        .add_service(bounded!(EventServiceServer, Events))
-        .add_service(bounded!(SendServiceServer, Sends))
-        .add_service(bounded!(SecretServiceServer, SecretNames));
-    let telling = tell_health(health, names, is_ready);
+        .add_service(health_service);
+    let telling = tell_health(health, is_ready);
     let serving = router.serve_with_incoming_shutdown(incoming, deployment.stopping.cancelled());
     tokio::select! {
         () = telling => Ok(()),
@@ -69,12 +85,12 @@ pub async fn serve(
 }
 
 /// Never ends: what was said last stays said.
-async fn tell_health(health: HealthReporter, names: Vec<&'static str>, mut is_ready: watch::Receiver<bool>) {
+async fn tell_health(health: HealthReporter, mut is_ready: watch::Receiver<bool>) {
     loop {
         let status =
             if *is_ready.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in &names {
-            health.set_service_status(*name, status).await;
+        for name in NAMES {
+            health.set_service_status(name, status).await;
         }
         if is_ready.changed().await.is_err() {
             return std::future::pending().await;

@@ -16,6 +16,7 @@ pub mod field_mask;
 pub mod file_fault;
 pub mod file_keys;
 pub mod json;
+pub mod new_file;
 pub mod schema;
 pub mod short_form;
 
