@@ -10,6 +10,7 @@ pub mod conformance_records;
 pub mod running;
 
 pub mod binary;
+pub mod browser;
 pub mod clients;
 pub mod examples;
 pub mod hand;

@@ -7,6 +7,7 @@ use crate::{clients, tools};
 pub(crate) fn install() -> Result<(), String> {
     tools::redis_server()?;
     tools::curl()?;
+    tools::chromium()?;
     clients::install()
 }
 

@@ -63,6 +63,19 @@ pub(crate) fn node() -> Result<(), String> {
     ))
 }
 
+/// The browser that the console's tests look at pages with.
+pub(crate) fn chromium() -> Result<(), String> {
+    if ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .iter()
+        .any(|name| is_there(name))
+    {
+        return Ok(());
+    }
+    apt_install(&["chromium"]).map_err(|why| {
+        format!("Chromium is missing and could not be installed ({why}); install it, so that chromium or google-chrome is in PATH")
+    })
+}
+
 /// Installs Debian packages as root, without their services: `policy-rc.d` is not ours to write, so a service that starts is stopped.
 fn apt_install(packages: &[&str]) -> Result<(), String> {
     if !is_there("apt-get") {
