@@ -108,21 +108,15 @@ async fn check_own_requests(page: &Page<'_>, console: &str) {
     assert!(requests.len() > 10, "{requests:?}");
 }
 
-/// `CONSOLE_PICTURES=FOLDER` keeps a picture of every page.
+/// Keeps a picture of the page for people to judge, in `console-pictures` beside the tests' binary.
 async fn keep(page: &Page<'_>, url: &str, look: Look) {
-    let Some(folder) = std::env::var_os("CONSOLE_PICTURES") else { return };
-    let name: String = url
-        .split('/')
-        .skip(3)
-        .collect::<Vec<_>>()
-        .join("-")
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(24)
-        .collect();
+    let own = campanile_tests::binary::campanile();
+    let folder = own.with_file_name("console-pictures");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = url.split('/').skip(3).collect::<Vec<_>>().join("-");
+    let name: String = path.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     let scheme = if look.is_dark { "dark" } else { "light" };
-    let file = std::path::Path::new(&folder).join(format!("{name}-{}-{scheme}.png", look.width));
-    page.picture(&file).await;
+    page.picture(&folder.join(format!("{name}-{}-{scheme}.png", look.width))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,8 @@ use tokio::sync::{oneshot, watch};
 use crate::target::DEADLINE;
 use crate::until::until;
 
-/// The names Chromium goes by, Debian's first.
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// Finds Chromium by the name it goes by here, Debian's first.
+const FIND: &str = "for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $name && exit; done; exit 1";
 /// The shell puts the two ends of the pipe where Chromium looks for them: 3 to read, 4 to write.
 const AT_3_AND_4: &str = "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
 
@@ -53,19 +53,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn find() -> &'static str {
-    let is_there = |name: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(name).exists())
-    };
-    NAMES.into_iter().find(is_there).expect("Chromium is missing: run `cargo xtask test`, which installs it")
+fn find() -> String {
+    let found = Command::new("sh").args(["-c", FIND]).output().expect("sh runs");
+    assert!(found.status.success(), "Chromium is missing: run `cargo xtask test`, which installs it");
+    String::from_utf8_lossy(&found.stdout).trim().to_owned()
 }
 
 impl Browser {
     pub fn start() -> Browser {
         let profile = tempfile::tempdir().expect("a folder");
         let mut child = Command::new("sh")
-            .args(["-c", AT_3_AND_4, "sh", find(), "--headless=new", "--remote-debugging-pipe"])
+            .args(["-c", AT_3_AND_4, "sh", &find(), "--headless=new", "--remote-debugging-pipe"])
             // Tests run as root in containers, where the sandbox does not start and /dev/shm is small.
             .args(["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"])

@@ -2,7 +2,6 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,19 +21,20 @@ struct Proof {
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Posted<T> {
-    type Rejection = Response;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Posted<T>, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Posted<T>, Problem> {
         let given = request.extensions().get::<Token>().cloned();
-        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|refused| Problem::unread(refused.body_text()))?;
         let proof: Proof = read(&bytes)?;
         let Some(token) = given.filter(|given| given.0 == proof.token) else {
-            return Err(Problem::foreign().into_response());
+            return Err(Problem::foreign());
         };
         Ok(Posted { fields: read(&bytes)?, token })
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Response> {
-    serde_urlencoded::from_bytes(bytes).map_err(|e| Problem::unread(e.to_string()).into_response())
+fn read<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+    serde_urlencoded::from_bytes(bytes).map_err(|e| Problem::unread(e.to_string()))
 }

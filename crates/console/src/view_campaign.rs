@@ -173,10 +173,8 @@ fn targets(campaign: &wire::Campaign) -> Vec<String> {
         };
         format!("{method} {}", webhook.url)
     };
-    let actions = campaign.actions.iter().filter_map(|action| match &action.r#type {
-        Some(wire::action::Type::Webhook(webhook)) => Some(target(webhook)),
-        None => None,
-    });
+    let actions = campaign.actions.iter().filter_map(|action| action.r#type.as_ref());
+    let actions = actions.map(|wire::action::Type::Webhook(webhook)| target(webhook));
     campaign.webhook.iter().map(target).chain(actions).collect()
 }
 
