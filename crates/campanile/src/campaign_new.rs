@@ -1,16 +1,14 @@
 //! `campanile campaign new KIND`: the shortest campaign of a kind, every option beside it as a comment. Needs no server.
 //!
-//! The parts are YAML files beside this one. A line that begins with `#` and no blank is an option: without its `#` it is right.
+//! The file itself is `campanile_proto::new_file`'s, which the console begins with too.
 
+use campanile_core::encode::shell_word;
+use campanile_proto::new_file::{self, NewFile, is_id, is_url, new_file};
 use clap::ValueEnum;
 use jiff::Timestamp;
 
 use crate::fail::Fail;
 use crate::output::Output;
-use campanile_core::encode::shell_word;
-
-const WHO: &str = include_str!("new/who.yaml");
-const WHAT: &str = include_str!("new/what.yaml");
 
 #[derive(Debug, clap::Args)]
 pub struct NewArgs {
@@ -36,19 +34,13 @@ enum Kind {
 }
 
 fn read_id(text: &str) -> Result<String, String> {
-    let fits = (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if fits { Ok(text.to_owned()) } else { Err("expected 1 to 63 characters of a-z, 0-9 and -".to_owned()) }
+    let wrong = || "expected 1 to 63 characters of a-z, 0-9 and -".to_owned();
+    is_id(text).then(|| text.to_owned()).ok_or_else(wrong)
 }
 
-/// What is a URL is the server's to say; here it must only not break the file.
 fn read_url(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && !text.chars().any(|c| c.is_control() || c == '"' || c == '\\');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a URL, such as https://example.com/hook".to_owned())
-    }
+    let wrong = || "expected a URL, such as https://example.com/hook".to_owned();
+    is_url(text).then(|| text.to_owned()).ok_or_else(wrong)
 }
 
 /// Prints the file; `campanile campaign new triggered > first.yaml` makes one.
@@ -62,29 +54,16 @@ pub fn run(args: &NewArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
 }
 
 fn file(args: &NewArgs, now: Timestamp) -> String {
-    let (about, delivery, expiry) = match args.kind {
-        Kind::OneTime => {
-            ("Sent once, to everybody the audience takes.", include_str!("new/one_time.yaml"), "72h")
-        }
-        Kind::Recurring => (
-            "Sent on a schedule, to everybody the audience takes.",
-            include_str!("new/recurring.yaml"),
-            "12h",
-        ),
-        Kind::Triggered => ("Sent when a user does something.", include_str!("new/triggered.yaml"), "72h"),
-        Kind::Manual => ("Sent by hand or by a program.", include_str!("new/manual.yaml"), "72h"),
+    let kind = match args.kind {
+        Kind::OneTime => new_file::Kind::OneTime,
+        Kind::Recurring => new_file::Kind::Recurring,
+        Kind::Triggered => new_file::Kind::Triggered,
+        Kind::Manual => new_file::Kind::Manual,
     };
-    // Tomorrow's morning: a time that lies ahead wherever it is read.
-    let tomorrow = now.checked_add(jiff::SignedDuration::from_hours(48)).unwrap_or(now);
-    let at = tomorrow.to_zoned_datetime(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%dT09:00").to_string();
-    let url = format!("\"{}\"", args.url);
-    [WHO, delivery, WHAT]
-        .concat()
-        .replace("{about}", about)
-        .replace("{id}", &args.id)
-        .replace("{at}", &at)
-        .replace("{expiry}", expiry)
-        .replace("{url}", &url)
+    // The day after tomorrow: a time that lies ahead wherever it is read.
+    let ahead = now.checked_add(jiff::SignedDuration::from_hours(48)).unwrap_or(now);
+    let at = ahead.to_zoned_datetime(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%dT09:00").to_string();
+    new_file(&NewFile { kind, id: &args.id, url: &args.url, at: &at })
 }
 
 #[cfg(test)]
