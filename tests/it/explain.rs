@@ -187,7 +187,7 @@ async fn what_is_unknown_is_answered_with_what_to_try(running: Running) {
     let (code, text) = refused("bob", "first", "").await;
     assert!(code == Code::NotFound && text.contains("an event makes one"), "{text}");
     let (code, text) = refused("mary", "frist", "").await;
-    assert!(code == Code::NotFound && text.ends_with("did you mean first"), "{text}");
+    assert!(code == Code::NotFound && text.ends_with("did you mean first?"), "{text}");
     let (code, text) = refused("mary", "first", "[]").await;
     assert!(code == Code::InvalidArgument && text.starts_with("values: "), "{text}");
 }

@@ -131,7 +131,7 @@ pub const OPEN_ENTRIES_MAX: usize = 100;
 /// Properties that one cancel event compares.
 pub const SAME_MAX: usize = 8;
 /// Triggers of one campaign, cancel events likewise.
-pub const TRIGGERS_MAX: usize = 16;
+pub const TRIGGERS_MAX: usize = 64;
 /// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.
 pub const OPEN_OCCURRENCES_MAX: usize = 100;
 /// An event older than this counts in behaviour and fires nothing.

@@ -251,13 +251,13 @@ impl ::prost::Name for Every {
 /// Entries made by what users do and what happens to them.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Triggered {
-    /// The triggers; any of them makes a user enter. At least one, at most 16.
+    /// The triggers; any of them makes a user enter. At least one, at most 64.
     #[prost(message, repeated, tag = "1")]
     pub when: ::prost::alloc::vec::Vec<Trigger>,
     /// How long after the trigger the send is due. Left out means at once.
     #[prost(message, optional, tag = "2")]
     pub delay: ::core::option::Option<Delay>,
-    /// Any of these events, after the trigger and before the first send, cancels it (cancelled_by_event); at most 16.
+    /// Any of these events, after the trigger and before the first send, cancels it (cancelled_by_event); at most 64.
     #[prost(message, repeated, tag = "3")]
     pub cancel_on: ::prost::alloc::vec::Vec<EventMatch>,
     /// What a further trigger does while an entry of the same user (and key) is pending.
