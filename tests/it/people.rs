@@ -20,7 +20,7 @@ crate::on_both_stores!(
 );
 
 async fn a_throttle_is_kept_over_all_senders_and_all_of_it_is_used(running: Running) {
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let times = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = times.clone();
     let target = Target::scripted(move |_, _| {
@@ -153,7 +153,7 @@ webhook:
         ))
         .await;
     running.users([("probe".to_owned(), String::new())]).await;
-    let request = wire::GetUserRequest { id: "probe".to_owned(), ..Default::default() };
+    let request = wire::GetUserRequest { id: "probe".to_owned() };
     let probe = running.api.users.clone().get_user(request).await.expect("it is there").into_inner();
     let now = probe.user.and_then(|user| user.created_at).expect("a time").seconds;
     running
@@ -280,7 +280,7 @@ async fn an_answer_that_success_when_refuses_fails_at_once(running: Running) {
     let stats = running.stats_until("bad", |stats| stats.finished == 1).await;
     assert_eq!((stats.failed, stats.attempts, stats.retries), (1, 1, 0));
     let id = running.sends("bad").await[0].id.clone();
-    let request = wire::GetSendRequest { id, ..Default::default() };
+    let request = wire::GetSendRequest { id };
     let send = running.api.sends.clone().get_send(request).await.expect("it is there").into_inner();
     let text = format!("{send:?}");
     assert!(text.contains("which success_when refuses"), "{text}");

@@ -8,10 +8,11 @@ use campanile_core::counter::Counter;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
-    Add, Campaigns, Changed, Clock, EndedFilter, Events, Ledger, NewEntry, NewEvent, Queue, SendsQuery,
-    Settle, Settlement, Store, StoreError, Users, Work,
+    Add, Campaigns, Changed, Clock, Events, Ledger, NewEntry, NewEvent, Queue, Settle, Settlement, Store,
+    StoreError, Users, Work,
 };
 use campanile_core::reason::Failure;
+use campanile_core::sends_query::{EndedFilter, SendsQuery};
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;

@@ -6,8 +6,9 @@ use campanile_core::control_word::Flow;
 use campanile_core::counter::Counter;
 use campanile_core::number::{CampaignNo, UserNo};
 use campanile_core::ports::{
-    Clock, EventCommit, Events, Ledger, NewEvent, Queue, SendsQuery, Store, StoreError, Users, Work,
+    Clock, EventCommit, Events, Ledger, NewEvent, Queue, Store, StoreError, Users, Work,
 };
+use campanile_core::sends_query::SendsQuery;
 use campanile_redis::store::RedisStore;
 use campanile_tests::redis_server::RedisServer;
 use campanile_tests::store_clock::StoreClock;

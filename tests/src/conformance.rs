@@ -5,11 +5,12 @@ use campanile_core::due_send::SendId;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
 use campanile_core::ports::{
-    Advance, Advanced, Changed, EventCommit, NewEvent, OccurrenceKey, RefusedRow, SendsQuery, Settle,
-    Settlement, Store, StoredUser,
+    Advance, Advanced, Changed, EventCommit, NewEvent, OccurrenceKey, RefusedRow, Settle, Settlement, Store,
+    StoredUser,
 };
 use campanile_core::reason::Refusal;
 use campanile_core::secret::Secret;
+use campanile_core::sends_query::SendsQuery;
 use jiff::SignedDuration;
 
 use crate::sample::{NO, entered, entry, past, record, row, run_campaign};

@@ -3,8 +3,9 @@
 use campanile_core::counter::Counter;
 use campanile_core::log_row::Ended;
 use campanile_core::number::Shard;
-use campanile_core::ports::{Advance, Advanced, EventCommit, OccurrenceKey, SendsQuery, Settle, Store};
+use campanile_core::ports::{Advance, Advanced, EventCommit, OccurrenceKey, Settle, Store};
 use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::sends_query::SendsQuery;
 use jiff::SignedDuration;
 
 use crate::sample::{NO, add, claim_one, entered, entry, past, row, run_campaign, settled, users};

@@ -7,10 +7,9 @@ use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::due_send::{Class, Lease};
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
-use campanile_core::ports::{
-    Add, Added, EndedFilter, NewEntry, NewEvent, SendsQuery, Settle, Settlement, Store, Work,
-};
+use campanile_core::ports::{Add, Added, NewEntry, NewEvent, Settle, Settlement, Store, Work};
 use campanile_core::reason::Suppression;
+use campanile_core::sends_query::{EndedFilter, SendsQuery};
 use campanile_core::slug::Slug;
 use campanile_core::throttle::Throttle;
 use jiff::SignedDuration;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, Shard, UserNo};
-use campanile_core::ports::{EndedFilter, SendRow, SendsPage, SendsQuery};
+use campanile_core::sends_query::{EndedFilter, SendRow, SendsPage, SendsQuery};
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::send_service_server::SendService;
 use tokio_stream::Stream;

@@ -5,7 +5,7 @@ use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::kept::Kept;
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::Layout;
-use campanile_core::ports::SendRow;
+use campanile_core::sends_query::SendRow;
 use campanile_proto::v1 as wire;
 use jiff::SignedDuration;
 

@@ -110,5 +110,6 @@ pub mod manual_clock;
 pub mod ports;
 pub mod quiet_hours;
 pub mod retry;
+pub mod sends_query;
 pub mod throttle;
 pub mod triggered;

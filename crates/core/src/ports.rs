@@ -15,10 +15,11 @@ use crate::counter::{Count, Counter};
 use crate::delivery_record::{RecordChange, StoredRecord};
 use crate::draft::Draft;
 use crate::due_send::{DueEntry, Lease, SendId};
-use crate::log_row::{Ended, LogRow};
+use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
+use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
 use crate::slug::Slug;
 use crate::throttle::{Taken, Throttle};
 use crate::user::Profile;
@@ -458,58 +459,6 @@ pub struct RecentEvents {
     /// The number that the next event will have.
     pub head: u64,
     pub rows: Vec<RecentRow>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SendsQuery {
-    pub campaign: Option<CampaignNo>,
-    pub user: Option<(Shard, UserNo)>,
-    pub ended: Option<EndedFilter>,
-    /// Only rows settled at or after.
-    pub since: Option<Timestamp>,
-    /// `next` of an earlier page; empty: from the newest.
-    pub page: String,
-    pub limit: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndedFilter {
-    Delivered,
-    Failed,
-    Suppressed,
-    Retrying,
-}
-
-impl EndedFilter {
-    pub fn takes(self, ended: Ended) -> bool {
-        match ended {
-            Ended::Delivered => self == EndedFilter::Delivered,
-            Ended::Failed(_) => self == EndedFilter::Failed,
-            Ended::Suppressed(_) => self == EndedFilter::Suppressed,
-            Ended::Retrying => self == EndedFilter::Retrying,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SendsPage {
-    pub rows: Vec<SendRow>,
-    /// Empty: there is no more. For `sends_after`: where to go on.
-    pub next: String,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct SendRow {
-    pub shard: Shard,
-    pub row: LogRow,
-    /// None: the user is gone.
-    pub user_id: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SendTrail {
-    pub rows: Vec<SendRow>,
-    pub kept: Option<Vec<u8>>,
 }
 
 // ---- secrets ---------------------------------------------------------------------------------------------------------

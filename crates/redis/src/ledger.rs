@@ -7,9 +7,8 @@ use campanile_core::due_send::SendId;
 use campanile_core::limits;
 use campanile_core::log_row::LogRow;
 use campanile_core::number::{CampaignNo, Shard, UserNo, millis};
-use campanile_core::ports::{
-    Answer, Ledger, RecentEvents, RefusedRow, SendRow, SendTrail, SendsPage, SendsQuery, StoreError,
-};
+use campanile_core::ports::{Answer, Ledger, RecentEvents, RefusedRow, StoreError};
+use campanile_core::sends_query::{SendRow, SendTrail, SendsPage, SendsQuery};
 use futures_util::future::try_join_all;
 
 use crate::arguments::{Arguments, entry_field, user_bytes};

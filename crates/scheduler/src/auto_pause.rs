@@ -10,8 +10,9 @@ use campanile_core::counter::Counter;
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::CampaignNo;
-use campanile_core::ports::{SendsQuery, Store, StoreError};
+use campanile_core::ports::{Store, StoreError};
 use campanile_core::reason::Suppression;
+use campanile_core::sends_query::SendsQuery;
 use jiff::Timestamp;
 
 use crate::campaigns::{Campaigns, Known};

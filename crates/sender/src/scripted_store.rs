@@ -14,6 +14,7 @@ use campanile_core::due_send::SendId;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::secret::Secret;
+use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;

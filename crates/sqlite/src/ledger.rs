@@ -6,8 +6,9 @@ use campanile_core::counter::Counter;
 use campanile_core::due_send::SendId;
 use campanile_core::log_row::LogRow;
 use campanile_core::number::{CampaignNo, Shard, instant};
-use campanile_core::ports::{RefusedRow, SendRow, SendTrail, SendsPage, SendsQuery};
+use campanile_core::ports::RefusedRow;
 use campanile_core::reason::Refusal;
+use campanile_core::sends_query::{SendRow, SendTrail, SendsPage, SendsQuery};
 use rusqlite::params;
 
 use crate::room::{Done, View};

@@ -14,9 +14,10 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, Advance, Advanced, Answer, Campaigns, Changes, Claimed, Clock, EventCommit, EventPage,
     Events, Ledger, Limits, NewEvent, OccurrenceKey, Occurrences, Queue, RecentEvents, RefusedRow, Released,
-    Secrets, SendTrail, SendsPage, SendsQuery, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
+    Secrets, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
 };
 use campanile_core::secret::Secret;
+use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;
