@@ -13,6 +13,7 @@ crate::on_both_stores!(
     a_name_that_is_not_ours_is_not_answered,
     credentials_written_out_are_on_no_page_and_survive_an_edit,
     ending_shows_its_counts_first,
+    a_page_says_why_and_why_not,
 );
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -224,4 +225,43 @@ async fn ending_shows_its_counts_first(running: Running) {
     assert!(head.contains("done=ended"), "{head}");
     assert_eq!(running.campaign("later").await.state(), wire::CampaignState::Ended);
     check(&running, "/campaigns/later?done=ended", 200, &["ended", "The campaign has ended."]).await;
+}
+
+async fn a_page_says_why_and_why_not(running: Running) {
+    let target = Target::start().await;
+    filled(&running, &target).await;
+    let (head, _) = ask(&running, "GET", "/explain?user=tom&campaign=+first", "", "").await;
+    assert!(head.contains("303") && head.contains("location: /users/tom/explain/first"), "{head}");
+    check(&running, "/explain?user=tom&campaign=", 400, &["name a user and a campaign"]).await;
+    // What happened, what would happen now, and what the command line says of it.
+    let said = [
+        "Not sent: template_missing_value",
+        "What happened",
+        "If it were now",
+        "template missing value",
+        "`user.name` is missing",
+    ];
+    check(&running, "/users/tom/explain/first", 200, &said).await;
+    check(&running, "/users/tom/explain/first", 200, &["campanile explain tom first", "With another event"])
+        .await;
+    let said = ["properties.total", "condition false", "campanile explain mary first --event"];
+    check(&running, "/users/mary/explain/first?event=bought&properties=%7B%22total%22%3A1%7D", 200, &said)
+        .await;
+    let judged = "/users/mary/explain/first?event=bought&properties=%7B%22total%22%3A9%7D";
+    check(&running, judged, 200, &["What would be sent", "Mary", "passed"]).await;
+    check(&running, "/users/mary/explain/first?event=bought&properties=x", 400, &["properties"]).await;
+    check(&running, "/users/mary/explain/frist", 404, &["did you mean first"]).await;
+    check(&running, "/users/Mary/explain/first", 404, &["did you mean"]).await;
+    // The user's page tells what the user did, what was decided, and leads there.
+    let said = [
+        "Latest events",
+        "{&#34;total&#34;:1}",
+        "condition false",
+        "entered",
+        "/users/mary/explain/first",
+        "campanile events list --user mary",
+    ];
+    check(&running, "/users/mary", 200, &said).await;
+    check(&running, "/campaigns/first", 200, &["/users/mary/explain/first", "Why, and why not"]).await;
+    assert_eq!(target.received().len(), 1, "pages that explain send nothing");
 }

@@ -9,6 +9,7 @@ mod posted;
 mod problem;
 
 mod editor;
+mod explain;
 mod live;
 mod pages;
 mod verbs;
@@ -16,6 +17,8 @@ mod verbs;
 mod view_campaign;
 mod view_campaigns;
 mod view_editor;
+mod view_events;
+mod view_explain;
 mod view_find;
 mod view_send;
 mod view_user;
@@ -103,6 +106,8 @@ fn router(room: Arc<Room>) -> Router {
         .route("/campaigns/{id}/enter", post(verbs::enter))
         .route("/sends/{id}", get(pages::send))
         .route("/users/{id}", get(pages::user))
+        .route("/users/{id}/explain/{campaign}", get(explain::explain))
+        .route("/explain", get(explain::of_whom))
         .route("/live", get(live::live))
         .route("/style.css", get(pages::style))
         .route("/script.js", get(pages::script))

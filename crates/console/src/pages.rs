@@ -18,7 +18,7 @@ use crate::view_campaign::{Known, STATES, campaign_page, sends_page};
 use crate::view_campaigns::campaigns_page;
 use crate::view_find::{Found, find_page};
 use crate::view_send::send_page;
-use crate::view_user::user_page;
+use crate::view_user::{KnownUser, user_page};
 use crate::words::segment;
 
 /// Campaigns of one page.
@@ -168,11 +168,21 @@ pub(crate) async fn user(
     Path(id): Path<String>,
 ) -> Shown {
     let found = room.api.users().get_user(wire::GetUserRequest { id: id.clone() }).await?.into_inner();
-    let sends = sends_of(&room, filter("", &id), LATEST, String::new()).await?.sends;
+    let filter_events = wire::EventFilter { user_id: id.clone(), ..Default::default() };
+    let events = wire::ListRecentEventsRequest { filter: Some(filter_events), page_size: LATEST };
+    let campaigns = wire::ListCampaignsRequest { page_size: CAMPAIGNS, ..Default::default() };
+    let known = KnownUser {
+        user: found.user.unwrap_or_default(),
+        events: room.api.events().list_recent_events(events).await?.into_inner().events,
+        sends: sends_of(&room, filter("", &id), LATEST, String::new()).await?.sends,
+        campaigns: room.api.campaigns().list_campaigns(campaigns).await?.into_inner().campaigns,
+    };
     let word = shell_word(&id);
-    let frame = Frame::new(&token, &[format!("users show {word}"), format!("sends list --user {word}")]);
-    let frame = frame.live(format!("/live?user={}", segment(&id)));
-    Ok(page(&user_page(frame, &found.user.unwrap_or_default(), &sends)))
+    let commands = ["users show", "events list --user", "sends list --user"];
+    let mut commands: Vec<String> = commands.iter().map(|verb| format!("{verb} {word}")).collect();
+    commands.push(format!("explain {word} CAMPAIGN"));
+    let frame = Frame::new(&token, &commands).live(format!("/live?user={}", segment(&id)));
+    Ok(page(&user_page(frame, &known)))
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use crate::frame::Frame;
 use crate::hidden;
 use crate::reasons::{Reason, refusal, suppression};
 use crate::view_campaigns::Totals;
-use crate::words::{Moment, delivery, instant, occurrence, segment, send_state, state, why};
+use crate::words::{Moment, delivery, explain_href, instant, occurrence, segment, send_state, state, why};
 
 /// What a page of a campaign is made of.
 pub(crate) struct Known {
@@ -110,6 +110,8 @@ pub(crate) struct RefusalLine {
     pub(crate) user: UserLink,
     pub(crate) reason: Reason,
     pub(crate) detail: String,
+    /// Why, gate by gate.
+    pub(crate) explain: String,
 }
 
 pub(crate) struct TransitionLine {
@@ -150,7 +152,7 @@ pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> Campa
         ),
         refused: sorted(stats.refused.iter().map(|row| count(refusal(row.reason()), row.count)).collect()),
         sends: sends.iter().map(send_line).collect(),
-        refusals: refusals.iter().map(refusal_line).collect(),
+        refusals: refusals.iter().map(|row| refusal_line(&campaign.id, row)).collect(),
         transitions: transitions.iter().rev().map(transition_line).collect(),
         definition: short_form(&campaign).unwrap_or_default(),
         is_hiding,
@@ -191,12 +193,13 @@ pub(crate) fn send_line(send: &wire::Send) -> SendLine {
     }
 }
 
-fn refusal_line(row: &wire::Refusal) -> RefusalLine {
+fn refusal_line(campaign: &str, row: &wire::Refusal) -> RefusalLine {
     RefusalLine {
         at: Moment::at(row.at.as_ref()),
         user: UserLink::to(&row.user_id),
         reason: refusal(row.reason()),
         detail: row.detail.clone(),
+        explain: explain_href(&row.user_id, campaign),
     }
 }
 

@@ -1,14 +1,24 @@
-//! Pure. The page of one user: attributes, what the user did, what was sent.
+//! Pure. The page of one user: attributes, what the user did and what campaigns made of it, what was sent.
 
 use askama::Template;
 use campanile_proto::v1 as wire;
 
 use crate::frame::Frame;
 use crate::view_campaign::{SendLine, send_line};
+use crate::view_events::{EventLine, event_line};
 use crate::words::{Moment, cut};
 
 /// Characters of an attribute's value that a page shows.
 const VALUE_CHARS_SHOWN: usize = 300;
+
+/// What the page of a user is made of; the latest events and sends, newest first.
+pub(crate) struct KnownUser {
+    pub(crate) user: wire::User,
+    pub(crate) events: Vec<wire::SeenEvent>,
+    pub(crate) sends: Vec<wire::Send>,
+    /// Some of the campaigns, to be offered where one is asked for.
+    pub(crate) campaigns: Vec<wire::Campaign>,
+}
 
 #[derive(Template)]
 #[template(path = "user.html")]
@@ -19,7 +29,10 @@ pub(crate) struct UserPage {
     pub(crate) time_zone: String,
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) behaviour: Vec<BehaviourLine>,
+    pub(crate) events: Vec<EventLine>,
     pub(crate) sends: Vec<SendLine>,
+    /// Ids that are offered.
+    pub(crate) campaigns: Vec<String>,
 }
 
 pub(crate) struct BehaviourLine {
@@ -29,7 +42,8 @@ pub(crate) struct BehaviourLine {
     pub(crate) last_at: Moment,
 }
 
-pub(crate) fn user_page(frame: Frame, user: &wire::User, sends: &[wire::Send]) -> UserPage {
+pub(crate) fn user_page(frame: Frame, known: &KnownUser) -> UserPage {
+    let user = &known.user;
     let attributes: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&user.attributes).unwrap_or_default();
     UserPage {
@@ -39,7 +53,9 @@ pub(crate) fn user_page(frame: Frame, user: &wire::User, sends: &[wire::Send]) -
         time_zone: user.time_zone.clone(),
         attributes: attributes.iter().map(attribute).collect(),
         behaviour: user.behaviour.iter().map(behaviour).collect(),
-        sends: sends.iter().map(send_line).collect(),
+        events: known.events.iter().map(event_line).collect(),
+        sends: known.sends.iter().map(send_line).collect(),
+        campaigns: known.campaigns.iter().map(|campaign| campaign.id.clone()).collect(),
     }
 }
 

@@ -182,6 +182,11 @@ pub(crate) fn cut(text: &str, chars: usize) -> (String, bool) {
     }
 }
 
+/// The page that says why, and why not.
+pub(crate) fn explain_href(user: &str, campaign: &str) -> String {
+    format!("/users/{}/explain/{}", segment(user), segment(campaign))
+}
+
 /// A path segment of a link.
 pub(crate) fn segment(text: &str) -> String {
     campanile_core::encode::component(text).into_owned()
