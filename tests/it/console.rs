@@ -2,7 +2,7 @@
 
 use campanile_proto::v1 as wire;
 use campanile_tests::running::{Running, event};
-use campanile_tests::target::Target;
+use campanile_tests::target::{Reply, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,6 +14,8 @@ crate::on_both_stores!(
     credentials_written_out_are_on_no_page_and_survive_an_edit,
     ending_shows_its_counts_first,
     a_page_says_why_and_why_not,
+    a_test_send_is_posted_from_a_page_of_ours_and_shows_what_comes_back,
+    a_campaign_is_rehearsed_before_a_page_activates_it,
 );
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -127,6 +129,9 @@ async fn a_page_that_is_not_there_says_so(running: Running) {
         "/campaigns/none/sends",
         "/campaigns/none/edit",
         "/campaigns/none/end",
+        "/campaigns/none/try",
+        "/campaigns/none/activate",
+        "/users/nobody/explain/none",
         "/sends/xyz",
         "/users/nobody",
     ];
@@ -264,4 +269,110 @@ async fn a_page_says_why_and_why_not(running: Running) {
     check(&running, "/users/mary", 200, &said).await;
     check(&running, "/campaigns/first", 200, &["/users/mary/explain/first", "Why, and why not"]).await;
     assert_eq!(target.received().len(), 1, "pages that explain send nothing");
+}
+
+async fn a_test_send_is_posted_from_a_page_of_ours_and_shows_what_comes_back(running: Running) {
+    let target = Target::scripted(|received, _| Reply {
+        body: format!("<b>{}</b> with {}", received.body, received.header("x-api-key")),
+        headers: vec![("x-far-end", "yes".to_owned())],
+        ..Reply::status(if received.target == "/wrong" { 415 } else { 202 })
+    })
+    .await;
+    let file = |path: &str| {
+        format!(
+            "id: first\naudience: user.vip\ndelivery: {{triggered: bought}}\nwebhook: {{url: \"{}\", headers: {{x-api-key: canary}}, data: {{total: \"{{{{ properties.total }}}}\"}}}}\n",
+            target.url(path)
+        )
+    };
+    running.create(&file("/stored")).await;
+    running.users([("mary".to_owned(), "{}".to_owned())]).await;
+    check(&running, "/campaigns/first", 200, &["/campaigns/first/try"]).await;
+    let said = ["Test send really posts it", "campanile campaign test-send first --user USER", "bought"];
+    check(&running, "/campaigns/first/try", 200, &said).await;
+    let form = "user=mary&event=bought&properties=%7B%22total%22%3A5%7D";
+    let headers = "content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n";
+    let (head, _) = ask(&running, "POST", "/campaigns/first/try", headers, &format!("{form}&go=test")).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    let (_, page) = post(&running, "/campaigns/first/try", &format!("{form}&go=preview")).await;
+    assert!(page.contains("The user would not enter.") && page.contains("/stored"), "{page}");
+    assert_eq!(target.received().len(), 0, "a preview and a foreign form post nothing");
+    let (_, page) = post(&running, "/campaigns/first/try", &format!("{form}&go=test")).await;
+    let received = target.wait_for(1).await;
+    assert!(received[0].webhook_id().starts_with("test-") && received[0].header("x-api-key") == "canary");
+    assert_eq!((received[0].target.as_str(), received[0].body.as_str()), ("/stored", r#"{"total":5}"#));
+    let said = [
+        "It was posted, and taken",
+        "<b>202</b>",
+        "x-far-end",
+        "&#60;b&#62;",
+        "with ***",
+        "first byte",
+        "The user would not enter.",
+    ];
+    for text in said {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("canary") && !page.contains("<b>{"), "{page}");
+    // The campaign as it is being written, with the credential that is masked on its page.
+    let mut written = String::new();
+    let hidden = file("/wrong").replace("canary", "\"***\"");
+    campanile_core::encode::form_pair(&mut written, "file", &hidden);
+    let (_, page) = post(&running, "/campaigns/first/edit", &format!("{written}&{form}&go=test")).await;
+    assert!(page.contains("It was posted, and not taken") && page.contains("content_type: form"), "{page}");
+    let received = target.wait_for(2).await;
+    assert_eq!((received[1].target.as_str(), received[1].header("x-api-key")), ("/wrong", "canary"));
+    // What cannot be tried is told, and posts nothing.
+    let (_, page) = post(&running, "/campaigns/first/try", "user=&event=bought&go=test").await;
+    assert!(page.contains("This could not be tried.") && page.contains("user_id"), "{page}");
+    let (_, page) = post(&running, "/campaigns/first/try", "user=mary&event=bought&go=test").await;
+    assert!(page.contains("Nothing was posted.") && page.contains("properties.total"), "{page}");
+    assert_eq!(target.received().len(), 2);
+    assert!(running.sends("first").await.is_empty(), "it leaves no trace");
+}
+
+async fn a_campaign_is_rehearsed_before_a_page_activates_it(running: Running) {
+    let target = Target::start().await;
+    let once = |id: &str, audience: &str| {
+        format!(
+            "id: {id}\naudience: {audience}\ndelivery: {{one_time: now}}\nwebhook: {{url: \"{}\", data: {{name: \"{{{{ user.name }}}}\"}}}}\n",
+            target.url("/once")
+        )
+    };
+    let user = |i: usize, attributes: &str| (format!("u{i}"), attributes.to_owned());
+    running.users((0..4).map(|i| user(i, if i == 0 { "{}" } else { r#"{"name": "N"}"# }))).await;
+    running.create(&once("some", "everyone")).await;
+    let said = [
+        "3 would be sent, 1 suppressed",
+        "4 users",
+        "template missing value",
+        "campanile campaign activate some",
+    ];
+    check(&running, "/campaigns/some/activate", 200, &said).await;
+    assert_eq!(running.campaign("some").await.state(), wire::CampaignState::Draft, "nothing is started");
+    let (head, _) = post(&running, "/campaigns/some/activate", "revision=2").await;
+    assert!(head.starts_with("HTTP/1.1 409 "), "not what was looked at: {head}");
+    let (head, page) = post(&running, "/campaigns/some/activate", "revision=1").await;
+    assert!(head.contains("done=activated"), "{head}\n{page}");
+    target.wait_for(3).await;
+    // All suppressed: only if somebody says so.
+    running.create(&once("none", "user.name is not set")).await;
+    check(&running, "/campaigns/none/activate", 200, &["Start it all the same", "--yes"]).await;
+    let (head, page) = post(&running, "/campaigns/none/activate", "revision=1").await;
+    assert!(head.starts_with("HTTP/1.1 422 ") && page.contains("it would send nothing"), "{head}\n{page}");
+    assert_eq!(running.campaign("none").await.state(), wire::CampaignState::Draft);
+    let (head, _) = post(&running, "/campaigns/none/activate", "revision=1&yes=yes").await;
+    assert!(head.contains("done=activated"), "{head}");
+    // More than 1,000: only by their number.
+    running
+        .users((0..1_001).map(|i| (format!("many{i}"), r#"{"name": "M", "many": true}"#.to_owned())))
+        .await;
+    running.create(&once("many", "user.many")).await;
+    let said = ["Type the number of users", "1001 users", "--audience 1001"];
+    check(&running, "/campaigns/many/activate", 200, &said).await;
+    for typed in ["", "&audience=7", "&yes=yes"] {
+        let (head, page) = post(&running, "/campaigns/many/activate", &format!("revision=1{typed}")).await;
+        assert!(head.starts_with("HTTP/1.1 422 ") && page.contains("has 1001 users now"), "{head}\n{page}");
+    }
+    let (head, _) = post(&running, "/campaigns/many/activate", "revision=1&audience=1%2C001").await;
+    assert!(head.contains("done=activated"), "{head}");
 }

@@ -6,6 +6,8 @@ use campanile_tests::browser::{Browser, Look, Page};
 use campanile_tests::running::{Running, event};
 use campanile_tests::target::Target;
 
+use crate::console_looks::FAINT;
+
 async fn mary(running: &Running) {
     running.users([("mary".to_owned(), r#"{"email": "mary@example.com"}"#.to_owned())]).await;
 }
@@ -42,20 +44,35 @@ async fn a_campaign_is_written_tried_activated_and_seen_to_send() {
     assert!(page.text().await.contains(r#"{"user":"mary"}"#), "{}", page.text().await);
     assert_eq!(page.value("document.querySelector('#user').value").await, "mary", "what was typed stays");
 
+    // Really posted, and what came back is shown; nothing is stored.
+    page.click("button[value=test]").await;
+    page.until("document.querySelector('#tried').innerText.includes('It was posted, and taken')").await;
+    assert!(target.wait_for(1).await[0].webhook_id().starts_with("test-"));
+
     page.follow("button[value=activate]").await;
     assert_eq!(running.campaign("from-a-page").await.state(), wire::CampaignState::Draft, "first it asks");
     page.follow(".ask button").await;
     assert_eq!(running.campaign("from-a-page").await.state(), wire::CampaignState::Active);
     assert!(page.text().await.contains("The campaign is activated."), "{}", page.text().await);
-    assert_eq!(target.received().len(), 0, "up to here nothing was sent");
+    assert_eq!(target.received().len(), 1, "up to here nothing but the test was sent");
 
     // The open page hears of the send.
     page.until("document.querySelector('#sends').innerText.includes('Nothing was sent yet')").await;
     running.track(vec![event("mary", "purchase", "{}")]).await;
-    let received = target.wait_for(1).await;
-    assert_eq!((received[0].target.as_str(), received[0].body.as_str()), ("/bought", r#"{"user":"mary"}"#));
+    let received = target.wait_for(2).await;
+    assert_eq!((received[1].target.as_str(), received[1].body.as_str()), ("/bought", r#"{"user":"mary"}"#));
     page.until("document.querySelector('#totals .delivered').innerText === '1'").await;
     page.until("document.querySelector('#sends').innerText.includes('mary')").await;
+
+    // From the campaign to the reason, and to the user's page, which hears of what the user does.
+    page.fill("#about", "mary").await;
+    page.follow("section[aria-labelledby=why-title] button").await;
+    page.until("document.querySelector('.answer').innerText.startsWith('Sent: ')").await;
+    assert!(page.text().await.contains("campanile explain mary from-a-page"), "{}", page.text().await);
+    page.follow("h1 a").await;
+    page.until("document.querySelector('#lately').innerText.includes('purchase')").await;
+    running.track(vec![event("mary", "looked_around", "{}")]).await;
+    page.until("document.querySelector('#lately').innerText.includes('looked_around')").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,14 +96,18 @@ async fn everything_works_on_a_phone_without_a_script() {
     page.fill("#user", "mary").await;
     page.follow("button[value=preview]").await;
     assert!(page.text().await.contains("This would be sent."), "{}", page.text().await);
+    page.follow("button[value=test]").await;
+    assert!(page.text().await.contains("It was posted, and taken"), "{}", page.text().await);
+    assert!(page.is("document.documentElement.scrollWidth <= innerWidth").await, "it fits");
+    assert_eq!(page.value(FAINT).await, "", "it can be read");
     page.follow("button[value=save]").await;
     assert!(page.text().await.contains("The draft is saved."), "{}", page.text().await);
     page.follow("a[href$='/activate']").await;
     page.follow(".ask button").await;
     page.fill("#user", "mary").await;
     page.follow(".inline button").await;
-    let received = target.wait_for(1).await;
-    assert_eq!(received[0].body, r#"{"user":"mary"}"#);
+    let received = target.wait_for(2).await;
+    assert_eq!(received[1].body, r#"{"user":"mary"}"#);
     running.stats_until("by-hand", |stats| stats.delivered == 1).await;
     page.follow("a[href$='/end']").await;
     page.click("input[value=stop]").await;

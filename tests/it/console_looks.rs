@@ -10,7 +10,7 @@ const HOSTILE: &str =
     "<img src=x onerror='window.ran=1'>\"'&{{7*7}}\u{202e}</textarea></script><script>window.ran=1</script>";
 
 /// Every text against what is behind it, by the formula of WCAG 2; those below 4.5 (3 for large ones).
-const FAINT: &str = r#"(() => {
+pub const FAINT: &str = r#"(() => {
   const parse = (c) => { const n = c.match(/[\d.]+/g).map(Number); return { rgb: n.slice(0, 3), a: n.length > 3 ? n[3] : 1 }; };
   const light = ({ rgb }) => { const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
   const behind = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.a === 1) return c; } return { rgb: [255, 255, 255] }; };
@@ -62,6 +62,12 @@ async fn world() -> (Running, Target, Vec<String>) {
             target.url("/fine"),
         ))
         .await;
+    running
+        .create(&format!(
+            "id: draft\naudience: everyone\ndelivery: {{one_time: now}}\nwebhook: {{url: \"{}\", data: {{name: \"{{{{ user.nothing }}}}\"}}}}\n",
+            target.url("/fine")
+        ))
+        .await;
     let attributes = serde_json::json!({HOSTILE: HOSTILE, "name": HOSTILE, "plan": "pro"}).to_string();
     running.users([(HOSTILE.to_owned(), attributes), ("mary".to_owned(), "{}".to_owned())]).await;
     running
@@ -87,6 +93,8 @@ async fn world() -> (Running, Target, Vec<String>) {
         "/campaigns/hostile/sends".to_owned(),
         "/campaigns/hostile/edit".to_owned(),
         "/campaigns/hostile/end".to_owned(),
+        "/campaigns/hostile/try".to_owned(),
+        "/campaigns/draft/activate".to_owned(),
         format!("/sends/{}", failed.id),
         format!("/users/{}", component(HOSTILE)),
         format!("/users/{}/explain/hostile", component(HOSTILE)),

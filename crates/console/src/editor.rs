@@ -13,19 +13,18 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 use crate::Room;
+use crate::activate::to_activate;
 use crate::frame::Frame;
 use crate::guard::Token;
 use crate::hidden;
 use crate::pages::{back, find_campaign};
 use crate::posted::Posted;
 use crate::problem::{Problem, Shown, page};
-use crate::verbs;
-use crate::view_editor::{
-    ChoosePage, EditorPage, FindingLine, StoredAs, Trial, Tried, fault, findings, kinds, read, rows,
-};
+use crate::trial::{Written, attempt, violations};
+use crate::view_editor::{ChoosePage, EditorPage, FindingLine, StoredAs, fault, findings, kinds, read, rows};
+use crate::view_trial::{About, Trial, Tried};
 
 #[derive(Deserialize)]
 pub(crate) struct Chosen {
@@ -100,41 +99,6 @@ pub(crate) async fn edit(
     Ok(desk.show(file, Trial::default(), None).await?.into_response())
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Written {
-    #[serde(default)]
-    file: String,
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    attributes: String,
-    #[serde(default)]
-    event: String,
-    #[serde(default)]
-    properties: String,
-    #[serde(default)]
-    values: String,
-    #[serde(default)]
-    revision: u32,
-    /// The button: check, preview, save, activate.
-    #[serde(default)]
-    go: String,
-}
-
-impl Written {
-    fn trial(&self) -> Trial {
-        let text = |text: &str| text.trim().to_owned();
-        Trial {
-            user: text(&self.user),
-            attributes: text(&self.attributes),
-            event: text(&self.event),
-            properties: text(&self.properties),
-            values: text(&self.values),
-            ..Trial::default()
-        }
-    }
-}
-
 pub(crate) async fn try_new(State(room): State<Arc<Room>>, posted: Posted<Written>) -> Shown {
     Desk { room: &room, token: &posted.token, stored: None }.act(posted.fields).await
 }
@@ -160,8 +124,8 @@ impl Desk<'_> {
         let file = written.file.replace("\r\n", "\n");
         let trial = written.trial();
         match written.go.as_str() {
-            "preview" => {
-                let tried = self.preview(&file, &trial).await?;
+            "preview" | "test" => {
+                let tried = self.attempt(&written.go, &file, &trial).await?;
                 Ok(self.show(file, trial, tried).await?.into_response())
             }
             "save" | "activate" => self.save(file, trial, &written).await,
@@ -200,6 +164,7 @@ impl Desk<'_> {
         let commands = [
             "campaign validate -f FILE",
             "campaign preview -f FILE --user USER",
+            "campaign test-send -f FILE --user USER",
             "campaign apply -f FILE --activate",
         ];
         EditorPage {
@@ -224,15 +189,11 @@ impl Desk<'_> {
     }
 
     /// None: the file is not one that can be tried; the page says why.
-    async fn preview(&self, file: &str, trial: &Trial) -> Result<Option<Tried>, Problem> {
+    async fn attempt(&self, go: &str, file: &str, trial: &Trial) -> Result<Option<Tried>, Problem> {
         let Ok(written) = read(file, self.stored) else { return Ok(None) };
         let mut trial = trial.clone();
         trial.fit(&written.campaign);
-        let request = trial.request(written.campaign.clone());
-        match self.room.api.campaigns().preview_send(request).await {
-            Ok(answer) => Ok(Some(Tried::preview(&answer.into_inner()))),
-            Err(status) => Ok(tried_faults(&status)?.map(|faults| Tried::refused("Preview", faults))),
-        }
+        attempt(self.room, go, &trial, About::Written(Box::new(written.campaign))).await
     }
 
     async fn save(&self, file: String, trial: Trial, written: &Written) -> Shown {
@@ -244,7 +205,7 @@ impl Desk<'_> {
             },
         };
         match saved {
-            Ok(campaign) if written.go == "activate" => Ok(verbs::to_activate(&campaign.id)),
+            Ok(campaign) if written.go == "activate" => Ok(to_activate(&campaign.id)),
             Ok(campaign) => {
                 let done = if self.stored.is_some() { "changed" } else { "created" };
                 Ok(back(&campaign.id, done, 0))
@@ -282,23 +243,4 @@ fn refused(written: &FileCampaign, status: Status) -> Result<Vec<FindingLine>, P
         Code::Aborted | Code::FailedPrecondition => Ok(vec![fault(written, "", status.message())]),
         _ => Err(status.into()),
     }
-}
-
-/// What is wrong with a trial. None: what is wrong is in the file, and told there.
-fn tried_faults(status: &Status) -> Result<Option<Vec<String>>, Problem> {
-    if status.code() != Code::InvalidArgument {
-        return Err(status.clone().into());
-    }
-    let of_trial = ["user_id", "event", "values", "profile"];
-    let faults: Vec<String> = violations(status)
-        .into_iter()
-        .filter(|(field, _)| of_trial.iter().any(|part| field.starts_with(part)))
-        .map(|(field, text)| format!("{field}: {text}"))
-        .collect();
-    Ok((!faults.is_empty()).then_some(faults))
-}
-
-fn violations(status: &Status) -> Vec<(String, String)> {
-    let found = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
-    found.into_iter().map(|violation| (violation.field, violation.description)).collect()
 }

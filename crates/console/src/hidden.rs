@@ -138,6 +138,30 @@ fn credentials(url: &str) -> Vec<Range<usize>> {
     ranges
 }
 
+/// The credentials that are written out in a request: what a far end may repeat.
+pub(crate) fn written_out(request: &wire::RenderedRequest) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for range in credentials(&request.url) {
+        let piece = request.url.get(range).unwrap_or_default();
+        pieces.push(piece.to_owned());
+        pieces.extend(piece.split_once(':').map(|(_, password)| password.to_owned()));
+    }
+    for header in request.headers.iter().filter(|header| is_credential(&header.name)) {
+        let value = match header.value.split_once(' ') {
+            Some((scheme, rest)) if SCHEMES.contains(&scheme.to_lowercase().as_str()) => rest,
+            _ => &header.value,
+        };
+        pieces.push(value.to_owned());
+    }
+    pieces.retain(|piece| is_written_out(piece));
+    pieces
+}
+
+/// A text without these pieces.
+pub(crate) fn masked(text: &str, pieces: &[String]) -> String {
+    pieces.iter().fold(text.to_owned(), |text, piece| text.replace(piece.as_str(), MASK))
+}
+
 /// Whether a text has anything but tags, a scheme and separators: `Bearer {{ secrets.api }}` has not.
 fn is_written_out(text: &str) -> bool {
     let mut rest = text;
@@ -192,6 +216,20 @@ mod tests {
         assert_eq!(webhook.url, "https://me:pw@a.example/x");
         let values: Vec<&str> = webhook.headers.iter().map(|header| header.value.as_str()).collect();
         assert_eq!(values, ["abc", "new", "b"]);
+    }
+
+    #[test]
+    fn what_comes_back_hides_them_too() {
+        let header =
+            |name: &str, value: &str| wire::Header { name: name.to_owned(), value: value.to_owned() };
+        let request = wire::RenderedRequest {
+            url: "https://me:hunter2@a.example/?api_key=abc&b=2".to_owned(),
+            headers: vec![header("authorization", "Bearer def"), header("x-token", MASK), header("x-a", "b")],
+            ..Default::default()
+        };
+        let pieces = written_out(&request);
+        assert_eq!(pieces, ["me:hunter2", "hunter2", "abc", "def"]);
+        assert_eq!(masked("hunter2, abc, def, b", &pieces), "***, ***, ***, b");
     }
 
     #[test]

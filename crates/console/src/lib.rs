@@ -1,6 +1,6 @@
 //! The console: pages over the control API, of which it is one more client, called inside the process without a socket.
 //!
-//! `pages`, `editor` and `verbs` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
+//! `pages`, `editor`, `trial`, `explain`, `activate` and `verbs` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
 //! writes it. `guard` stands before all of them. A page works without a script; the one there is brings updates while a page is open.
 
 mod api;
@@ -8,12 +8,15 @@ mod guard;
 mod posted;
 mod problem;
 
+mod activate;
 mod editor;
 mod explain;
 mod live;
 mod pages;
+mod trial;
 mod verbs;
 
+mod view_activate;
 mod view_campaign;
 mod view_campaigns;
 mod view_editor;
@@ -21,6 +24,7 @@ mod view_events;
 mod view_explain;
 mod view_find;
 mod view_send;
+mod view_trial;
 mod view_user;
 
 mod frame;
@@ -98,8 +102,9 @@ fn router(room: Arc<Room>) -> Router {
         .route("/new/file", get(editor::new).post(editor::try_new))
         .route("/campaigns/{id}", get(pages::campaign))
         .route("/campaigns/{id}/edit", get(editor::edit).post(editor::try_stored))
+        .route("/campaigns/{id}/try", get(trial::try_page).post(trial::try_it))
         .route("/campaigns/{id}/sends", get(pages::sends))
-        .route("/campaigns/{id}/activate", get(verbs::ask_activate).post(verbs::activate))
+        .route("/campaigns/{id}/activate", get(activate::ask_activate).post(activate::activate))
         .route("/campaigns/{id}/pause", post(verbs::pause))
         .route("/campaigns/{id}/resume", get(verbs::ask_resume).post(verbs::resume))
         .route("/campaigns/{id}/end", get(verbs::ask_end).post(verbs::end))

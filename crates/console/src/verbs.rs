@@ -1,17 +1,16 @@
-//! What a page does to a campaign: activate, pause, resume, end, enter. What touches many is asked first, with its numbers.
+//! What a page does to a live campaign: pause, resume, end, enter. What touches many is asked first, with its numbers.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
 use campanile_proto::v1 as wire;
 use serde::Deserialize;
 
 use crate::Room;
 use crate::frame::Frame;
 use crate::guard::Token;
-use crate::pages::{back, find_campaign};
+use crate::pages::back;
 use crate::posted::Posted;
 use crate::problem::{Problem, Shown, page};
 use crate::reasons::refusal;
@@ -59,34 +58,6 @@ impl AskPage {
 /// A form without fields of its own.
 #[derive(Deserialize)]
 pub(crate) struct Nothing {}
-
-pub(crate) fn to_activate(id: &str) -> Response {
-    Redirect::to(&format!("/campaigns/{}/activate", segment(id))).into_response()
-}
-
-pub(crate) async fn ask_activate(
-    State(room): State<Arc<Room>>,
-    Extension(token): Extension<Token>,
-    Path(id): Path<String>,
-) -> Shown {
-    let campaign = find_campaign(&room, &id).await?;
-    if campaign.state() != wire::CampaignState::Draft {
-        return Ok(Redirect::to(&format!("/campaigns/{}", segment(&id))).into_response());
-    }
-    let ask = AskPage::new(&token, &id, "activate", format!("Activate {id}?"));
-    let text = "From then on users enter and webhooks are sent.".to_owned();
-    Ok(page(&AskPage { text, go: "Activate", ..ask }))
-}
-
-pub(crate) async fn activate(
-    State(room): State<Arc<Room>>,
-    Path(id): Path<String>,
-    _: Posted<Nothing>,
-) -> Shown {
-    let request = wire::ActivateCampaignRequest { id: id.clone(), ..Default::default() };
-    room.api.campaigns().activate_campaign(request).await?;
-    Ok(back(&id, "activated", 0))
-}
 
 pub(crate) async fn pause(
     State(room): State<Arc<Room>>,

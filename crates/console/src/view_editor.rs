@@ -6,8 +6,7 @@ use campanile_proto::v1 as wire;
 
 use crate::frame::Frame;
 use crate::hidden;
-use crate::reasons::{refusal, suppression};
-use crate::view_send::RequestView;
+use crate::view_trial::{Trial, Tried};
 
 /// Lines of a text that are shown at once, at least and at most.
 const ROWS: (usize, usize) = (14, 32);
@@ -82,31 +81,6 @@ pub(crate) struct FindingLine {
     pub(crate) is_warning: bool,
 }
 
-/// Whom and what a trial is about, as it was typed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trial {
-    pub(crate) user: String,
-    pub(crate) attributes: String,
-    pub(crate) event: String,
-    pub(crate) properties: String,
-    pub(crate) values: String,
-    /// The campaign follows events.
-    pub(crate) wants_event: bool,
-    /// The campaign is entered by hand.
-    pub(crate) wants_values: bool,
-}
-
-/// What a trial showed.
-pub(crate) struct Tried {
-    pub(crate) heading: &'static str,
-    /// What it comes to, in a sentence.
-    pub(crate) verdict: String,
-    pub(crate) is_good: bool,
-    /// What is wrong with the trial itself.
-    pub(crate) faults: Vec<String>,
-    pub(crate) request: Option<RequestView>,
-}
-
 /// A file, or everything that is wrong with it. A page writes one campaign at a time.
 pub(crate) fn read(file: &str, stored: Option<&wire::Campaign>) -> Result<FileCampaign, Vec<FindingLine>> {
     let mut campaigns = campaign_file::read(file.as_bytes()).map_err(|faults| {
@@ -154,71 +128,6 @@ pub(crate) fn fault(written: &FileCampaign, field: &str, text: &str) -> FindingL
     finding(place.line, place.column, field, text)
 }
 
-impl Trial {
-    /// What the campaign asks for; what was typed stays.
-    pub(crate) fn fit(&mut self, campaign: &wire::Campaign) {
-        use wire::delivery::Kind;
-        use wire::trigger::Kind::{Event, FirstEvent};
-        let kind = campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref());
-        self.wants_event = matches!(kind, Some(Kind::Triggered(_)));
-        self.wants_values = matches!(kind, Some(Kind::Manual(_)));
-        if let (Some(Kind::Triggered(triggered)), true) = (kind, self.event.is_empty()) {
-            let name = triggered.when.iter().find_map(|trigger| match &trigger.kind {
-                Some(Event(name) | FirstEvent(name)) => Some(name.clone()),
-                _ => None,
-            });
-            self.event = name.unwrap_or_default();
-        }
-    }
-
-    pub(crate) fn request(&self, campaign: wire::Campaign) -> wire::PreviewSendRequest {
-        let event = (self.wants_event && !self.event.is_empty()).then(|| wire::Event {
-            name: self.event.clone(),
-            properties: self.properties.clone(),
-            ..Default::default()
-        });
-        let profile = (!self.attributes.is_empty())
-            .then(|| wire::UserUpdate { attributes: self.attributes.clone(), ..Default::default() });
-        wire::PreviewSendRequest {
-            subject: Some(wire::preview_send_request::Subject::Campaign(campaign)),
-            user_id: self.user.clone(),
-            profile,
-            event,
-            values: if self.wants_values { self.values.clone() } else { String::new() },
-        }
-    }
-}
-
-impl Tried {
-    pub(crate) fn preview(answer: &wire::PreviewSendResponse) -> Tried {
-        let (refused, suppressed) = (refusal(answer.refusal()), suppression(answer.suppression()));
-        let because = |meaning: &str| match answer.detail.as_str() {
-            "" => meaning.to_owned(),
-            detail => format!("{meaning} {detail}"),
-        };
-        let (verdict, is_good) = if !refused.label.is_empty() {
-            (format!("The user would not enter. {}", because(refused.meaning)), false)
-        } else if !suppressed.label.is_empty() {
-            (format!("It would not be sent. {}", because(suppressed.meaning)), false)
-        } else {
-            ("This would be sent.".to_owned(), true)
-        };
-        Tried {
-            heading: "Preview",
-            verdict,
-            is_good,
-            faults: Vec::new(),
-            request: answer.request.as_ref().map(|request| RequestView::of(request, &answer.curl)),
-        }
-    }
-
-    /// The trial could not be made.
-    pub(crate) fn refused(heading: &'static str, faults: Vec<String>) -> Tried {
-        let verdict = "This could not be tried.".to_owned();
-        Tried { heading, verdict, is_good: false, faults, request: None }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,28 +154,5 @@ mod tests {
         let stored = wire::Campaign { id: "b".to_owned(), ..Default::default() };
         let found = read(FILE, Some(&stored)).map(drop).unwrap_err();
         assert_eq!((found[0].line, found[0].text.as_str()), (1, "is immutable: leave \"b\""));
-    }
-
-    #[test]
-    fn a_trial_asks_for_what_the_delivery_needs() {
-        let mut trial = Trial::default();
-        trial.fit(&read(FILE, None).unwrap().campaign);
-        assert_eq!((trial.event.as_str(), trial.wants_event, trial.wants_values), ("bought", true, false));
-        trial.fit(&read("id: a\ndelivery: {manual: {}}\n", None).unwrap().campaign);
-        assert_eq!((trial.wants_event, trial.wants_values), (false, true));
-        assert_eq!(trial.request(wire::Campaign::default()).event, None);
-    }
-
-    #[test]
-    fn a_preview_ends_in_a_sentence() {
-        let refused = wire::PreviewSendResponse {
-            refusal: wire::RefusalReason::NotInAudience as i32,
-            detail: "user.email is set was false".to_owned(),
-            ..Default::default()
-        };
-        let tried = Tried::preview(&refused);
-        assert!(!tried.is_good && tried.verdict.starts_with("The user would not enter. "));
-        assert!(tried.verdict.ends_with("user.email is set was false"));
-        assert!(Tried::preview(&wire::PreviewSendResponse::default()).is_good);
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::frame::Frame;
 use crate::reasons::{refusal, suppression};
 use crate::view_campaign::{SendLine, UserLink, send_line};
-use crate::view_editor::Trial;
 use crate::view_send::RequestView;
+use crate::view_trial::Trial;
 use crate::words::{Moment, explain_href};
 
 /// What is judged instead of what happened, as it was typed.

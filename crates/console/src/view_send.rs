@@ -10,7 +10,7 @@ use crate::view_campaign::{UserLink, send_line};
 use crate::words::{Moment, cut, instant, took};
 
 /// Characters of a body that a page shows.
-const BODY_CHARS_SHOWN: usize = 10_000;
+pub(crate) const BODY_CHARS_SHOWN: usize = 10_000;
 
 #[derive(Template)]
 #[template(path = "send.html")]

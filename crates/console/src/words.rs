@@ -174,6 +174,11 @@ pub(crate) fn took(began_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> 
     }
 }
 
+/// `12.3 ms`.
+pub(crate) fn millis(took: &prost_types::Duration) -> String {
+    format!("{:.1} ms", took.seconds as f64 * 1_000.0 + f64::from(took.nanos) / 1_000_000.0)
+}
+
 /// At most `chars` characters of a text, and whether that is all of it.
 pub(crate) fn cut(text: &str, chars: usize) -> (String, bool) {
     match text.char_indices().nth(chars) {

@@ -37,20 +37,32 @@
   const file = byId("file");
   let waiting = 0;
   let asking = new AbortController();
+  let isTrying = false;
 
   const ask = async (go) => {
-    asking.abort();
-    asking = new AbortController();
+    // What is tried is waited for: a test send that has begun is posted, so its answer is shown, and it is not posted twice.
+    const isCheck = go === "check";
+    if (!isCheck && isTrying) return;
+    if (isCheck) {
+      asking.abort();
+      asking = new AbortController();
+    } else {
+      isTrying = true;
+      byId("tried").textContent = go === "test" ? "Posting …" : "";
+    }
     const body = new URLSearchParams(new FormData(form));
     body.set("go", go);
     try {
-      const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: asking.signal });
+      const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: isCheck ? asking.signal : null });
       const fetched = await page(answer);
       // Checked while typing: what was tried before stays.
-      if (go === "check") fetched.getElementById("tried")?.remove();
+      if (isCheck) fetched.getElementById("tried")?.remove();
       swap(fetched);
+      if (!isCheck && !fetched.getElementById("tried")) byId("tried").textContent = fetched.querySelector("main").innerText;
     } catch (error) {
-      if (error.name !== "AbortError") byId("findings").textContent = "Not checked: the console does not answer.";
+      if (error.name !== "AbortError") byId(isCheck ? "findings" : "tried").textContent = "The console does not answer.";
+    } finally {
+      if (!isCheck) isTrying = false;
     }
   };
 
@@ -60,7 +72,7 @@
   });
   form.addEventListener("submit", (event) => {
     const go = event.submitter && event.submitter.value;
-    if (!["check", "preview", "test", "rehearse"].includes(go)) return;
+    if (!["check", "preview", "test"].includes(go)) return;
     event.preventDefault();
     clearTimeout(waiting);
     ask(go);
