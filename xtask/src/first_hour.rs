@@ -69,7 +69,7 @@ fn commands() -> Result<Vec<String>, String> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("    campanile "));
     let typed = lines.skip_while(|line| !line.starts_with("users import"));
     let until_track: Vec<String> =
-        typed.map(str::to_owned).take_while(|line| !line.starts_with("sends")).collect();
+        typed.map(str::to_owned).take_while(|line| !line.starts_with("explain")).collect();
     if until_track.last().is_some_and(|line| line.starts_with("track")) {
         Ok(until_track)
     } else {
