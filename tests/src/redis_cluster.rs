@@ -1,23 +1,13 @@
 //! A real Redis Cluster of a test's own: three masters with a replica each, all on loopback.
 
-use std::thread;
-use std::time::Duration;
-
 use redis::Value;
-use tokio::time::Instant;
 
 use crate::redis_server::RedisServer;
+use crate::target::DEADLINE;
+use crate::until::until_so;
 
-const LOOKS_WITHIN: Duration = Duration::from_secs(60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-
-/// Looks until it is so.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began_at = Instant::now();
-    while !is_so() {
-        assert!(began_at.elapsed() < LOOKS_WITHIN, "{what}");
-        thread::sleep(BETWEEN_LOOKS);
-    }
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(until_so(DEADLINE, is_so), "{what}");
 }
 
 pub(crate) fn ask(server: &RedisServer, command: &[&str]) -> String {

@@ -6,15 +6,15 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use redis::Value;
 use tempfile::TempDir;
 
+use crate::target::DEADLINE;
+use crate::until::until_so;
+
 const STARTS_MAX: usize = 10;
-const LOOKS_MAX: usize = 1_000;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 pub struct RedisServer {
     child: Child,
@@ -68,13 +68,9 @@ impl RedisServer {
             answer
         };
         cluster(&["ADDSLOTSRANGE", "0", "16383"]);
-        for _ in 0..LOOKS_MAX {
-            if cluster(&["INFO"]).contains("cluster_state:ok") {
-                return server;
-            }
-            thread::sleep(BETWEEN_LOOKS);
-        }
-        panic!("the cluster of one node is not ready: {}", log_text(server.directory.path()));
+        let is_ready = until_so(DEADLINE, || cluster(&["INFO"]).contains("cluster_state:ok"));
+        assert!(is_ready, "the cluster of one node is not ready: {}", log_text(server.directory.path()));
+        server
     }
 
     pub fn url(&self) -> String {
@@ -159,14 +155,15 @@ fn spawn(port: u16, options: &[(String, String)], directory: &Path) -> Option<Ch
         }
         Err(e) => panic!("start redis-server: {e}"),
     };
-    for _ in 0..LOOKS_MAX {
-        if child.try_wait().expect("the state of redis-server").is_some() {
-            return None;
-        }
-        if answering_pid(port) == Some(child.id()) {
-            return Some(child);
-        }
-        thread::sleep(BETWEEN_LOOKS);
+    let mut has_ended = false;
+    let mut answers = false;
+    until_so(DEADLINE, || {
+        has_ended = child.try_wait().expect("the state of redis-server").is_some();
+        answers = !has_ended && answering_pid(port) == Some(child.id());
+        has_ended || answers
+    });
+    if answers {
+        return Some(child);
     }
     let _ = child.kill();
     let _ = child.wait();

@@ -12,6 +12,7 @@ use crate::cli::ApplyArgs;
 use crate::connect::Api;
 use crate::difference::{Line, difference};
 use crate::fail::Fail;
+use crate::hints;
 use crate::output::{Output, Tone, confirm};
 use crate::rehearse::rehearse;
 use crate::words;
@@ -224,18 +225,11 @@ pub fn next_command(campaign: &wire::Campaign) -> String {
     }
     match campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref()) {
         Some(Kind::Manual(_)) => format!("campanile campaign enter {id} USER"),
-        Some(Kind::Triggered(triggered)) => match triggered.when.iter().find_map(event) {
+        Some(Kind::Triggered(triggered)) => match triggered.when.iter().find_map(hints::event) {
             Some(name) => format!("campanile track USER {}", shell_word(name)),
             None => format!("campanile sends watch --campaign {id}"),
         },
         _ => format!("campanile sends watch --campaign {id}"),
-    }
-}
-
-fn event(trigger: &wire::Trigger) -> Option<&str> {
-    match &trigger.kind {
-        Some(wire::trigger::Kind::Event(name) | wire::trigger::Kind::FirstEvent(name)) => Some(name),
-        _ => None,
     }
 }
 

@@ -76,6 +76,15 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Written>, Fail> {
     Ok(written)
 }
 
+/// The only campaign of a file; `what` is what is to be done with it.
+pub fn read_one(path: PathBuf, what: &str) -> Result<Written, Fail> {
+    let mut written = read(&[path])?;
+    match (written.pop(), written.is_empty()) {
+        (Some(one), true) => Ok(one),
+        _ => Err(Fail::input(format!("the file holds several campaigns: {what} one at a time"))),
+    }
+}
+
 fn read_file(file_name: &str, bytes: &[u8], written: &mut Vec<Written>, faults: &mut Vec<String>) {
     match campaign_file::read(bytes) {
         Ok(campaigns) => {

@@ -7,6 +7,7 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
 use crate::table::plain;
+use crate::watch::{follow, note_missed};
 use crate::words;
 
 pub async fn run(mut api: Api, command: EventsCommand, output: Output) -> Result<(), Fail> {
@@ -31,26 +32,11 @@ fn read(filter: EventsFilter) -> wire::EventFilter {
 /// Tells of events until Ctrl-C.
 async fn watch(mut api: Api, filter: EventsFilter, output: Output) -> Result<(), Fail> {
     let request = wire::WatchEventsRequest { filter: Some(read(filter)) };
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    let mut news = tokio::select! {
-        answer = api.events.watch_events(request) => answer?.into_inner(),
-        _ = &mut interrupted => return Ok(()),
+    let show = |told: wire::WatchEventsResponse| {
+        note_missed(told.missed, output);
+        show(&told.seen.unwrap_or_default(), output)
     };
-    output.note("watching events, Ctrl-C ends");
-    loop {
-        let told = tokio::select! {
-            told = news.message() => told?,
-            _ = &mut interrupted => return Ok(()),
-        };
-        let Some(told) = told else {
-            return Err(Fail { code: 3, ..Fail::refused("the server is stopping and ended the watch") });
-        };
-        if told.missed > 0 {
-            output.note(&format!("{} were missed: this watch was too slow", told.missed));
-        }
-        show(&told.seen.unwrap_or_default(), output)?;
-    }
+    follow(api.events.watch_events(request), "events", output, show).await
 }
 
 /// A line for the event and one for each campaign it met.

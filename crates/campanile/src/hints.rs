@@ -38,7 +38,8 @@ pub fn unheard_event(name: &str, live: &[wire::Campaign]) -> Option<String> {
     })
 }
 
-fn event(trigger: &wire::Trigger) -> Option<&str> {
+/// The event that sets it off, if it is one.
+pub fn event(trigger: &wire::Trigger) -> Option<&str> {
     match &trigger.kind {
         Some(wire::trigger::Kind::Event(name) | wire::trigger::Kind::FirstEvent(name)) => Some(name),
         _ => None,

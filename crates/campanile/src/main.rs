@@ -51,6 +51,7 @@ mod receive_shown;
 mod receive_tls;
 mod secret_commands;
 mod send_commands;
+mod watch;
 
 mod clock;
 mod connect;

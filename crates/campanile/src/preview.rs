@@ -14,9 +14,7 @@ use crate::table::{plain, plain_lines};
 use crate::words;
 
 pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), Fail> {
-    let event = args.event.as_deref().map(read_event).transpose()?;
-    let profile = (!args.attributes.is_empty())
-        .then(|| wire::UserUpdate { attributes: args.attributes.clone(), ..Default::default() });
+    let (profile, event) = imagined(&args)?;
     let next = match (&args.id, &args.file) {
         (Some(id), _) => format!("campanile campaign activate {}", shell_word(id)),
         (None, Some(path)) => {
@@ -35,10 +33,7 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
     let answer = match args.file {
         None => api.campaigns.preview_send(request).await?.into_inner(),
         Some(path) => {
-            let written = campaign_files::read(&[path])?;
-            let [written] = written.as_slice() else {
-                return Err(Fail::input("the file holds several campaigns: preview one at a time"));
-            };
+            let written = campaign_files::read_one(path, "preview")?;
             request.subject = Some(Subject::Campaign(written.campaign().clone()));
             let answer = api.campaigns.preview_send(request).await;
             answer.map_err(|status| written.refused(status))?.into_inner()
@@ -55,6 +50,15 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
     } else {
         Err(Fail::refused(why(&answer)))
     }
+}
+
+/// What is made up of the user, and what sets the campaign off.
+pub fn imagined(args: &PreviewArgs) -> Result<(Option<wire::UserUpdate>, Option<wire::Event>), Fail> {
+    let event = args.event.as_deref().map(read_event).transpose()?;
+    let attributes = &args.attributes;
+    let profile = (!attributes.is_empty())
+        .then(|| wire::UserUpdate { attributes: attributes.clone(), ..Default::default() });
+    Ok((profile, event))
 }
 
 /// One that does not exist is made up, which a slip in its id should not hide.

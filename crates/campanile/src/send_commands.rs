@@ -9,6 +9,7 @@ use crate::fail::Fail;
 use crate::hints;
 use crate::output::{Output, Tone};
 use crate::table::{plain, plain_lines};
+use crate::watch::{follow, note_missed};
 use crate::words;
 
 pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<(), Fail> {
@@ -159,30 +160,15 @@ fn tone(state: wire::SendState) -> Tone {
 /// Tells of sends until Ctrl-C.
 async fn watch(mut api: Api, filter: SendsFilter, output: Output) -> Result<(), Fail> {
     let request = wire::WatchSendsRequest { filter: Some(read(filter)) };
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    let mut news = tokio::select! {
-        answer = api.sends.watch_sends(request) => answer?.into_inner(),
-        _ = &mut interrupted => return Ok(()),
-    };
-    output.note("watching sends, Ctrl-C ends");
-    loop {
-        let told = tokio::select! {
-            told = news.message() => told?,
-            _ = &mut interrupted => return Ok(()),
-        };
-        let Some(told) = told else {
-            return Err(Fail { code: 3, ..Fail::refused("the server is stopping and ended the watch") });
-        };
+    let show = |told: wire::WatchSendsResponse| {
         if output.is_json() {
-            output.message(&told)?;
-            continue;
+            return output.message(&told);
         }
-        if told.missed > 0 {
-            output.note(&format!("{} were missed: this watch was too slow", told.missed));
-        }
+        note_missed(told.missed, output);
         output.line(&watch_line(&told.send.unwrap_or_default(), told.attempt.as_ref(), output));
-    }
+        Ok(())
+    };
+    follow(api.sends.watch_sends(request), "sends", output, show).await
 }
 
 fn watch_line(send: &wire::Send, attempt: Option<&wire::Attempt>, output: Output) -> String {

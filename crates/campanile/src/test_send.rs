@@ -8,14 +8,12 @@ use crate::cli::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
-use crate::preview::{read_event, show_request};
+use crate::preview::{imagined, show_request};
 use crate::table::{plain, plain_lines};
 use crate::words;
 
 pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), Fail> {
-    let event = args.event.as_deref().map(read_event).transpose()?;
-    let profile = (!args.attributes.is_empty())
-        .then(|| wire::UserUpdate { attributes: args.attributes.clone(), ..Default::default() });
+    let (profile, event) = imagined(&args)?;
     let mut request = wire::SendTestRequest {
         subject: args.id.map(Subject::CampaignId),
         user_id: args.user,
@@ -26,10 +24,7 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
     let answer = match args.file {
         None => api.campaigns.send_test(request).await?.into_inner(),
         Some(path) => {
-            let written = campaign_files::read(&[path])?;
-            let [written] = written.as_slice() else {
-                return Err(Fail::input("the file holds several campaigns: test one at a time"));
-            };
+            let written = campaign_files::read_one(path, "test")?;
             request.subject = Some(Subject::Campaign(written.campaign().clone()));
             let answer = api.campaigns.send_test(request).await;
             answer.map_err(|status| written.refused(status))?.into_inner()

@@ -16,7 +16,6 @@ use campanile_core::ports::{RefusedRow, StoredUser};
 use campanile_core::recent_event::{Decided, RecentEvent};
 use campanile_core::secret::Secrets;
 use campanile_core::sends_query::{SendRow, SendsQuery};
-use campanile_core::webhook_headers::AttemptHead;
 use campanile_proto::v1 as wire;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -24,7 +23,7 @@ use tonic::Status;
 
 use crate::deployment::Deployment;
 use crate::imagined::{self, Asked, Imagined, Subject};
-use crate::preview::shown;
+use crate::preview::{first_attempt, shown};
 use crate::recent_events::{self, Filter};
 use crate::status;
 use crate::trial::{Candidate, NO_SEND, Trial, entry_of};
@@ -87,13 +86,7 @@ async fn now_(
         return Ok(wire::IfNow { steps, sentence, ..Default::default() });
     }
     let is_sent = steps.sending.last().is_some_and(|step| step.stopped.is_none());
-    let head = AttemptHead {
-        send_id: NO_SEND,
-        campaign_id: &record.id,
-        number: 1,
-        at: now,
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let head = first_attempt(NO_SEND, &record.id, now);
     let rendered = if is_sent { trial.render(&candidate, NO_SEND).ok() } else { None };
     let steps = write_steps(&steps);
     let event = imagined.event.as_ref();

@@ -23,6 +23,7 @@ pub mod send_test;
 
 pub mod explain;
 pub mod imagined;
+pub mod imagined_trial;
 pub mod recent_events;
 pub mod rehearse;
 pub mod trial;

@@ -1,17 +1,16 @@
 //! Previews: the request a user would get, rendered by the same functions that render it for real, with secrets masked; nothing is
 //! stored and nothing is sent.
 
-use campanile_core::secret::Secrets;
 use campanile_core::webhook::Request;
 use campanile_core::webhook_headers::{AttemptHead, headers};
 use campanile_proto::v1 as wire;
-use campanile_proto::v1::preview_send_request as asks;
+use jiff::Timestamp;
 use tonic::Status;
 
 use crate::deployment::Deployment;
-use crate::imagined::{self, Asked, Subject};
-use crate::status;
-use crate::trial::{Candidate, NO_SEND, Trial, as_if_active, entry_of};
+use crate::imagined::{Asked, Subject};
+use crate::imagined_trial::ImaginedTrial;
+use crate::trial::NO_SEND;
 use crate::write_stats::{refusal, suppression};
 
 pub async fn preview(
@@ -20,17 +19,9 @@ pub async fn preview(
 ) -> Result<wire::PreviewSendResponse, Status> {
     let now = deployment.now();
     let wire::PreviewSendRequest { subject, user_id, profile, event, values } = request;
-    let subject = subject.map(|subject| match subject {
-        asks::Subject::CampaignId(id) => Subject::Stored(id),
-        asks::Subject::Campaign(campaign) => Subject::Written(Box::new(campaign)),
-    });
-    let imagined = imagined::imagine(deployment, Asked { user_id, profile, event, values }, now).await?;
-    let (record, campaign) = imagined::subject(deployment, subject, now).await?;
-    let record = as_if_active(&record);
-    let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((&record, &campaign), &secrets, &deployment.policy);
-    let entry = entry_of(&campaign, &imagined);
-    let candidate = Candidate { profile: imagined.profile.as_ref(), entry: entry.as_ref(), at: now };
+    let asked = Asked { user_id, profile, event, values };
+    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, now).await?;
+    let (trial, candidate) = (imagined.trial(), imagined.candidate());
     let mut answer = wire::PreviewSendResponse::default();
     if let Some((reason, detail)) = trial.refused(&candidate) {
         answer.refusal = refusal(reason) as i32;
@@ -38,13 +29,7 @@ pub async fn preview(
     }
     match trial.render(&candidate, NO_SEND) {
         Ok((_, masked)) => {
-            let head = AttemptHead {
-                send_id: NO_SEND,
-                campaign_id: &record.id,
-                number: 1,
-                at: now,
-                version: env!("CARGO_PKG_VERSION"),
-            };
+            let head = first_attempt(NO_SEND, &imagined.record.id, now);
             answer.curl = curl(&masked, &head);
             answer.request = Some(shown(&masked, &head));
         }
@@ -57,6 +42,11 @@ pub async fn preview(
         }
     }
     Ok(answer)
+}
+
+/// The head of an attempt that is shown or tried.
+pub fn first_attempt<'a>(send_id: &'a str, campaign_id: &'a str, at: Timestamp) -> AttemptHead<'a> {
+    AttemptHead { send_id, campaign_id, number: 1, at, version: env!("CARGO_PKG_VERSION") }
 }
 
 /// A masked request with all its headers.

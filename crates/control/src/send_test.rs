@@ -4,21 +4,17 @@
 use std::time::Duration;
 
 use campanile_core::limits;
-use campanile_core::secret::Secrets;
 use campanile_core::webhook::{Request, Unsendable};
-use campanile_core::webhook_headers::AttemptHead;
 use campanile_proto::v1 as wire;
-use campanile_proto::v1::send_test_request as asks;
 use campanile_sender::hide::hide_in;
 use campanile_sender::outgoing::outgoing;
 use campanile_sender::probe::{Probed, Timing};
 use tonic::Status;
 
 use crate::deployment::Deployment;
-use crate::imagined::{self, Asked, Subject};
-use crate::preview::shown;
-use crate::status;
-use crate::trial::{Candidate, Trial, as_if_active, entry_of};
+use crate::imagined::{Asked, Subject};
+use crate::imagined_trial::ImaginedTrial;
+use crate::preview::{first_attempt, shown};
 use crate::write_send::outcome;
 use crate::write_stats::{refusal, suppression};
 
@@ -28,17 +24,9 @@ pub async fn send_test(
 ) -> Result<wire::SendTestResponse, Status> {
     let now = deployment.now();
     let wire::SendTestRequest { subject, user_id, profile, event, values } = request;
-    let subject = subject.map(|subject| match subject {
-        asks::Subject::CampaignId(id) => Subject::Stored(id),
-        asks::Subject::Campaign(campaign) => Subject::Written(Box::new(campaign)),
-    });
-    let imagined = imagined::imagine(deployment, Asked { user_id, profile, event, values }, now).await?;
-    let (record, campaign) = imagined::subject(deployment, subject, now).await?;
-    let record = as_if_active(&record);
-    let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((&record, &campaign), &secrets, &deployment.policy);
-    let entry = entry_of(&campaign, &imagined);
-    let candidate = Candidate { profile: imagined.profile.as_ref(), entry: entry.as_ref(), at: now };
+    let asked = Asked { user_id, profile, event, values };
+    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, now).await?;
+    let (trial, candidate) = (imagined.trial(), imagined.candidate());
     let mut answer = wire::SendTestResponse::default();
     if let Some((reason, why)) = trial.refused(&candidate) {
         answer.refusal = refusal(reason) as i32;
@@ -46,18 +34,12 @@ pub async fn send_test(
     }
     // Never the id of a send that exists.
     let send_id = format!("test-{}", deployment.make_id());
-    let head = AttemptHead {
-        send_id: &send_id,
-        campaign_id: &record.id,
-        number: 1,
-        at: now,
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let head = first_attempt(&send_id, &imagined.record.id, now);
     let user = candidate.profile.map_or("", |profile| profile.id.as_str());
-    let version = campaign.actions.first().and_then(|action| action.version_of(user));
+    let version = imagined.campaign.actions.first().and_then(|action| action.version_of(user));
     let Some(version) = version else { return Ok(answer) };
     let made = trial.render(&candidate, &send_id).and_then(|(request, masked)| {
-        let keys = version.webhook.signing_keys(&secrets)?;
+        let keys = version.webhook.signing_keys(&imagined.secrets)?;
         Ok((outgoing(&request, &head, &keys)?, request, masked))
     });
     let (outgoing, request, masked) = match made {
@@ -67,8 +49,8 @@ pub async fn send_test(
     let wire = deployment.wire().await?;
     let mut probed = wire.probe(outgoing, limits::EXCHANGE_TIMEOUT).await;
     let names = version.webhook.secrets();
-    hide_in(&mut probed.body, &request, names, &secrets);
-    probed.headers.iter_mut().for_each(|(_, value)| hide_in(value, &request, names, &secrets));
+    hide_in(&mut probed.body, &request, names, &imagined.secrets);
+    probed.headers.iter_mut().for_each(|(_, value)| hide_in(value, &request, names, &imagined.secrets));
     answer.request = Some(shown(&masked, &head));
     Ok(written(answer, probed, &request))
 }

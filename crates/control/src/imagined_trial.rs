@@ -1,0 +1,67 @@
+//! A trial of what a caller imagines: read, looked up and ready to be asked. Previews and test sends begin here.
+
+use campanile_core::campaign::Campaign;
+use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::event::EntryData;
+use campanile_core::network::Policy;
+use campanile_core::secret::Secrets;
+use campanile_proto::v1::{preview_send_request, send_test_request};
+use jiff::Timestamp;
+use tonic::Status;
+
+use crate::deployment::Deployment;
+use crate::imagined::{self, Asked, Imagined, Subject};
+use crate::status;
+use crate::trial::{Candidate, Trial, as_if_active, entry_of};
+
+pub struct ImaginedTrial<'a> {
+    /// As if the campaign were active.
+    pub record: CampaignRecord,
+    pub campaign: Campaign,
+    pub secrets: Secrets,
+    policy: &'a Policy,
+    imagined: Imagined,
+    entry: Option<EntryData>,
+    now: Timestamp,
+}
+
+impl<'a> ImaginedTrial<'a> {
+    pub async fn of(
+        deployment: &'a Deployment,
+        subject: Option<Subject>,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Result<ImaginedTrial<'a>, Status> {
+        let imagined = imagined::imagine(deployment, asked, now).await?;
+        let (record, campaign) = imagined::subject(deployment, subject, now).await?;
+        let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
+        let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));
+        Ok(ImaginedTrial { record, campaign, secrets, policy: &deployment.policy, imagined, entry, now })
+    }
+
+    pub fn trial(&self) -> Trial<'_> {
+        Trial::new((&self.record, &self.campaign), &self.secrets, self.policy)
+    }
+
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate { profile: self.imagined.profile.as_ref(), entry: self.entry.as_ref(), at: self.now }
+    }
+}
+
+impl From<preview_send_request::Subject> for Subject {
+    fn from(subject: preview_send_request::Subject) -> Subject {
+        match subject {
+            preview_send_request::Subject::CampaignId(id) => Subject::Stored(id),
+            preview_send_request::Subject::Campaign(campaign) => Subject::Written(Box::new(campaign)),
+        }
+    }
+}
+
+impl From<send_test_request::Subject> for Subject {
+    fn from(subject: send_test_request::Subject) -> Subject {
+        match subject {
+            send_test_request::Subject::CampaignId(id) => Subject::Stored(id),
+            send_test_request::Subject::Campaign(campaign) => Subject::Written(Box::new(campaign)),
+        }
+    }
+}
