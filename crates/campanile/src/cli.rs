@@ -111,6 +111,15 @@ pub struct ServerArgs {
     /// Allow targets in this private network, such as 10.1.0.0/16.
     #[arg(long, value_name = "CIDR")]
     allow_network: Vec<String>,
+    /// Never send to this network, whatever else is allowed.
+    #[arg(long, value_name = "CIDR")]
+    deny_network: Vec<String>,
+    /// Send to this host and no other one that is not named: hooks.example.com or *.example.com.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+    /// Ports that webhooks may reach, such as 443,8443.
+    #[arg(long, value_name = "PORTS")]
+    ports: Option<String>,
     /// Requests under way at once.
     #[arg(long, value_name = "N")]
     slots: Option<i64>,
@@ -134,12 +143,15 @@ impl ServerArgs {
         flags.extend(self.listen_health.map(|v| ("listen.health", Value::String(v.to_string()))));
         flags.extend(self.dev.then_some(("network.dev", Value::Boolean(true))));
         flags.extend(self.allow_http.then_some(("network.allow_http", Value::Boolean(true))));
-        if !self.allow_network.is_empty() {
-            flags.push((
-                "network.allow_networks",
-                Value::Array(self.allow_network.iter().map(text).collect()),
-            ));
+        for (name, values) in [
+            ("network.allow_networks", &self.allow_network),
+            ("network.deny_networks", &self.deny_network),
+            ("network.allow_hosts", &self.allow_host),
+        ] {
+            let list = || Value::Array(values.iter().map(text).collect());
+            flags.extend((!values.is_empty()).then(|| (name, list())));
         }
+        flags.extend(self.ports.as_ref().map(|v| ("network.ports", text(v))));
         flags.extend(self.slots.map(|v| ("sender.slots", Value::Integer(v))));
         flags.extend(self.log_format.as_ref().map(|v| ("log.format", text(v))));
         flags.extend(self.log_level.as_ref().map(|v| ("log.level", text(v))));

@@ -7,7 +7,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use campanile_core::network::{Cidr, Policy};
+use campanile_core::cidr::Cidr;
+use campanile_core::fault::Faults;
+use campanile_core::network::Policy;
+use campanile_core::secret::host_patterns;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -51,6 +54,10 @@ pub struct Network {
     pub dev: bool,
     pub allow_http: bool,
     pub allow_networks: Vec<String>,
+    pub deny_networks: Vec<String>,
+    pub allow_hosts: Vec<String>,
+    #[serde(deserialize_with = "text_or_number")]
+    pub ports: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -160,7 +167,7 @@ fn check(layer: &str, merged: &Table) -> Result<Config, ConfigError> {
             path => fail(format!("{path}: {text}")),
         }
     })?;
-    config.policy().map_err(|text| fail(format!("network.allow_networks: {text}")))?;
+    config.policy().map_err(fail)?;
     if config.sender.slots == 0 || config.sender.slots > 65_536 {
         return Err(fail("sender.slots: expected 1 to 65536".to_owned()));
     }
@@ -168,6 +175,15 @@ fn check(layer: &str, merged: &Table) -> Result<Config, ConfigError> {
         return Err(fail("store.shards: expected 1 to 64".to_owned()));
     }
     Ok(config)
+}
+
+/// One port is a number to whoever writes it.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Integer(n) => Ok(n.to_string()),
+        Value::String(text) => Ok(text),
+        other => Err(serde::de::Error::custom(format!("expected ports such as \"443,8443\", got {other}"))),
+    }
 }
 
 fn overlay(onto: &mut Table, from: Table) {
@@ -203,11 +219,23 @@ fn read_value(text: &str) -> Value {
 impl Config {
     /// Where webhooks may go.
     pub fn policy(&self) -> Result<Policy, String> {
-        let networks = self.network.allow_networks.iter().map(|text| text.parse::<Cidr>());
+        let Network { dev, allow_http, allow_networks, deny_networks, allow_hosts, ports } = &self.network;
+        let read = |name: &str, networks: &[String]| -> Result<Vec<Cidr>, String> {
+            let read = networks.iter().map(|text| text.parse::<Cidr>());
+            read.collect::<Result<_, _>>().map_err(|text| format!("{name}: {text}"))
+        };
+        let mut faults = Faults::default();
+        let allow_hosts = host_patterns(allow_hosts, "network.allow_hosts", &mut faults);
+        if !faults.0.is_empty() {
+            return Err(faults.to_string());
+        }
         Ok(Policy {
-            allow_http: self.network.allow_http,
-            allow_networks: networks.collect::<Result<_, _>>()?,
-            dev: self.network.dev,
+            allow_http: *allow_http,
+            allow_networks: read("network.allow_networks", allow_networks)?,
+            deny_networks: read("network.deny_networks", deny_networks)?,
+            allow_hosts,
+            ports: ports.parse().map_err(|text| format!("network.ports: {text}"))?,
+            dev: *dev,
         })
     }
 
@@ -272,6 +300,32 @@ mod tests {
         check(merged("[listen]\ngrpc = \"here\"", &[], vec![]), "campanile.toml", "listen.grpc");
         let networks = "[network]\nallow_networks = [\"10.0.0.0/40\"]";
         check(merged(networks, &[], vec![]), "campanile.toml", "network.allow_networks");
+        check(
+            merged("[network]\ndeny_networks = [\"x\"]", &[], vec![]),
+            "campanile.toml",
+            "network.deny_networks",
+        );
+        check(
+            merged("[network]\nallow_hosts = [\"a/b\"]", &[], vec![]),
+            "campanile.toml",
+            "network.allow_hosts[0]",
+        );
+        check(merged("[network]\nports = \"web\"", &[], vec![]), "campanile.toml", "network.ports");
+    }
+
+    #[test]
+    fn where_webhooks_may_go_is_read_from_every_layer() {
+        let file = "[network]\ndeny_networks = [\"1.1.1.0/24\"]\nallow_hosts = [\"*.Example.com\"]";
+        let config = merged(file, &[("CAMPANILE_NETWORK__PORTS", "443")], vec![]).unwrap();
+        let policy = config.policy().unwrap();
+        assert_eq!(
+            (policy.allow_hosts.as_slice(), policy.deny_networks.len()),
+            (&["*.example.com".to_owned()][..], 1)
+        );
+        assert!(
+            policy.check_host("a.example.com", 443).is_ok()
+                && policy.check_host("a.example.com", 80).is_err()
+        );
     }
 
     #[test]

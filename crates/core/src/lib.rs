@@ -62,11 +62,13 @@ mod recurrence_laws;
 pub mod recurring;
 pub mod wall_clock;
 
+pub mod cidr;
 pub mod encode;
 pub mod kept;
 pub mod network;
 pub mod secret;
 pub mod signature;
+pub mod special_address;
 mod template;
 #[cfg(test)]
 mod template_bomb_tests;

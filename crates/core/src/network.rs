@@ -8,27 +8,33 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// What this deployment allows beyond public `https://` targets.
+use crate::cidr::Cidr;
+use crate::secret::host_matches;
+use crate::special_address::{carried, not_public, unmapped};
+
+/// Where this deployment sends to. By itself: public addresses, `https://`, and the ports of `Ports::default`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Plain `http://` to any host that is allowed otherwise.
     pub allow_http: bool,
     /// Networks reachable although they are not public; plain `http://` to a literal address in them is allowed too.
     pub allow_networks: Vec<Cidr>,
+    /// Never reached, whatever else is allowed.
+    pub deny_networks: Vec<Cidr>,
+    /// If there are any, no other host is sent to: in the form of `secret::host_patterns`.
+    pub allow_hosts: Vec<String>,
+    pub ports: Ports,
     /// `campanile serve --dev`: plain `http://`, and loopback targets.
     pub dev: bool,
 }
 
+/// Ports that may be sent to, as ranges with both ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(Vec<(u16, u16)>);
+
 /// Why `http://` is refused.
 pub(crate) const PLAIN_HTTP: &str = "plain http:// is refused, use https:// (allowed with `campanile serve --dev`, \
                                      or to an address of an `--allow-network`)";
-
-/// A network in CIDR notation: `10.1.0.0/16`, `fd00::/8`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cidr {
-    address: IpAddr,
-    prefix: u8,
-}
 
 impl Policy {
     /// For reading a campaign that was checked when it was saved: where it may send is asked when it is rendered.
@@ -38,13 +44,25 @@ impl Policy {
         Policy {
             allow_http: true,
             allow_networks: vec![all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())],
+            ports: Ports(vec![(0, u16::MAX)]),
             dev: true,
+            ..Policy::default()
         }
     }
 
     /// `Err` says why a request to `ip` is refused and how to allow it.
     pub fn check_address(&self, ip: IpAddr) -> Result<(), String> {
         let ip = unmapped(ip);
+        let inner = match ip {
+            IpAddr::V6(v6) => carried(v6).map(|(v4, _)| IpAddr::V4(v4)),
+            IpAddr::V4(_) => None,
+        };
+        let denies = |network: &&Cidr| network.contains(ip) || inner.is_some_and(|ip| network.contains(ip));
+        if let Some(network) = self.deny_networks.iter().find(denies) {
+            return Err(format!(
+                "{ip} is in {network}, which this deployment never sends to (`--deny-network`)"
+            ));
+        }
         let Some(kind) = not_public(ip) else { return Ok(()) };
         if self.allow_networks.iter().any(|network| network.contains(ip)) || (self.dev && ip.is_loopback()) {
             return Ok(());
@@ -60,8 +78,8 @@ impl Policy {
         })
     }
 
-    /// `Err` says why `url` is refused by its scheme or by what its host says literally. Other names pass:
-    /// their addresses are checked when they are resolved.
+    /// `Err` says why `url` is refused by its scheme, its port or by what its host says literally. Other names pass, if they are
+    /// among those allowed: their addresses are checked when they are resolved.
     pub fn check_url(&self, url: &Url) -> Result<(), String> {
         match url.scheme() {
             "https" => {}
@@ -69,10 +87,31 @@ impl Policy {
             "http" => return Err(PLAIN_HTTP.to_owned()),
             other => return Err(format!("scheme {other} is not http or https")),
         }
+        if let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) {
+            self.check_host(host, port)?;
+        }
         match literal(url) {
             Some(ip) => self.check_address(ip),
             None => Ok(()),
         }
+    }
+
+    /// Of a host as a URL says it, an IPv6 address with or without its brackets.
+    pub fn check_host(&self, host: &str, port: u16) -> Result<(), String> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+        let allows =
+            |pattern: &String| host_matches(pattern, &host) || pattern.trim_matches(['[', ']']) == bare;
+        if !self.allow_hosts.is_empty() && !self.allow_hosts.iter().any(allows) {
+            return Err(format!("{host} is not one of the hosts this deployment sends to (`--allow-host`)"));
+        }
+        if !self.ports.contains(port) {
+            return Err(format!(
+                "port {port} is not one of those this deployment sends to: {} (`--ports`)",
+                self.ports
+            ));
+        }
+        Ok(())
     }
 
     /// To names, whatever they resolve to.
@@ -83,6 +122,48 @@ impl Policy {
     fn allows_literal(&self, url: &Url) -> bool {
         literal(url)
             .is_some_and(|ip| self.allow_networks.iter().any(|network| network.contains(unmapped(ip))))
+    }
+}
+
+/// The web's own, and all above those that belong to the services of a machine: a webhook speaks to no mail server or shell.
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports(vec![(80, 80), (443, 443), (1024, u16::MAX)])
+    }
+}
+
+impl Ports {
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+}
+
+/// `80,443,1024-65535`.
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ports, String> {
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+            let range = port(first).zip(port(last)).filter(|(first, last)| first <= last);
+            range
+                .ok_or_else(|| format!("{text:?} is no range of ports, expected some like 443 or 1024-65535"))
+        };
+        Ok(Ports(text.split(',').map(range).collect::<Result<_, _>>()?))
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (first, last)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -106,119 +187,6 @@ fn literal(url: &Url) -> Option<IpAddr> {
 
 fn loopback(ip: IpAddr) -> &'static str {
     if ip.is_ipv4() { "127.0.0.0/8" } else { "::1/128" }
-}
-
-/// The IPv4 address inside an IPv4-mapped IPv6 one.
-fn unmapped(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
-        IpAddr::V4(_) => ip,
-    }
-}
-
-/// What kind of address `ip` is, if it is not a public unicast one. After the IANA special-purpose registries.
-pub fn not_public(ip: IpAddr) -> Option<&'static str> {
-    match unmapped(ip) {
-        IpAddr::V4(v4) => not_public_v4(v4),
-        IpAddr::V6(v6) => not_public_v6(v6),
-    }
-}
-
-fn not_public_v4(ip: Ipv4Addr) -> Option<&'static str> {
-    let [a, b, c, _] = ip.octets();
-    Some(match (a, b, c) {
-        (0, ..) => "unspecified",
-        (127, ..) => "loopback",
-        (10, ..) | (192, 168, _) => "private",
-        (172, 16..=31, _) => "private",
-        (169, 254, _) => "link-local",
-        (100, 64..=127, _) => "carrier-grade NAT",
-        (192, 0, 0) | (192, 88, 99) => "reserved",
-        (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => "documentation",
-        (198, 18..=19, _) => "benchmarking",
-        (224..=239, ..) => "multicast",
-        (255, 255, 255) if ip.is_broadcast() => "broadcast",
-        (240..=255, ..) => "reserved",
-        _ => return None,
-    })
-}
-
-fn not_public_v6(ip: Ipv6Addr) -> Option<&'static str> {
-    let [a, b, ..] = ip.segments();
-    Some(match (a, b) {
-        _ if ip.is_unspecified() => "unspecified",
-        _ if ip.is_loopback() => "loopback",
-        (0xfc00..=0xfdff, _) => "unique local",
-        (0xfe80..=0xfebf, _) => "link-local",
-        (0xfec0..=0xfeff, _) => "site-local",
-        (0xff00..=0xffff, _) => "multicast",
-        (0x2001, 0x0db8) | (0x3fff, 0..=0x0fff) => "documentation",
-        // Addresses that carry an IPv4 one: as forbidden as what they carry.
-        (0x0064, 0xff9b) => return embedded(ip, 12, "NAT64"),
-        (0x2002, _) => return embedded(ip, 2, "6to4"),
-        (0x2001, 0x0000) => "Teredo",
-        (0x0100, 0x0000) => "discard-only",
-        (0x0000, 0x0000) => "reserved",
-        _ => return None,
-    })
-}
-
-/// NAT64 and 6to4 addresses lead to the IPv4 address they carry; the local-use NAT64 prefix is never public.
-fn embedded(ip: Ipv6Addr, at: usize, kind: &'static str) -> Option<&'static str> {
-    let octets = ip.octets();
-    if kind == "NAT64" && octets[4..12] != [0; 8] {
-        return Some("local NAT64");
-    }
-    let carried = octets.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-    carried.and_then(|bytes| not_public_v4(Ipv4Addr::from(bytes))).map(|_| kind)
-}
-
-impl Cidr {
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        let prefix = u32::from(self.prefix);
-        match (self.address, ip) {
-            (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-                own.to_bits() & mask == ip.to_bits() & mask
-            }
-            (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-                own.to_bits() & mask == ip.to_bits() & mask
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Cidr, String> {
-        let wrong = || format!("{text:?} is not a network, expected one like 10.1.0.0/16 or fd00::/8");
-        let (address, prefix) = match text.trim().split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text.trim(), None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().map_err(|_| wrong())?
-            }
-            Some(_) => return Err(wrong()),
-            None => bits,
-        };
-        if prefix > bits {
-            return Err(wrong());
-        }
-        Ok(Cidr { address, prefix })
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
 }
 
 #[cfg(test)]
@@ -323,30 +291,132 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_read_and_contain_what_they_say() {
-        for (network, inside, outside) in [
-            ("10.1.0.0/16", "10.1.255.255", "10.2.0.0"),
-            ("0.0.0.0/0", "203.0.113.9", "::1"),
-            ("192.168.1.7", "192.168.1.7", "192.168.1.8"),
-            ("fd00::/8", "fdff::1", "fe00::1"),
-            ("::/0", "::1", "127.0.0.1"),
+    fn a_denied_network_wins_over_everything_that_allows_it() {
+        let policy = Policy {
+            deny_networks: vec!["10.1.2.0/24".parse().unwrap(), "1.1.1.0/24".parse().unwrap()],
+            allow_networks: vec!["10.0.0.0/8".parse().unwrap()],
+            dev: true,
+            ..Policy::default()
+        };
+        for url in [
+            "https://10.1.2.3/",
+            "https://1.1.1.1/",
+            "https://[::ffff:1.1.1.1]/",
+            "https://[64:ff9b::1.1.1.1]/",
         ] {
-            let network: Cidr = network.parse().unwrap();
-            assert!(network.contains(inside.parse().unwrap()), "{network} {inside}");
-            assert!(!network.contains(outside.parse().unwrap()), "{network} {outside}");
+            check(&policy, url, false);
         }
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "::/129",
-            "10.0.0.0/-1",
-            "10.0.0.0/+8",
-            "x/8",
-            "10.0.0.0/",
-            "1.1.1.1/999",
+        check(&policy, "https://10.1.3.3/", true);
+        check(&policy, "https://1.1.2.1/", true);
+    }
+
+    #[test]
+    fn where_hosts_are_named_no_other_is_sent_to() {
+        let allow_hosts =
+            vec!["hooks.example.com".to_owned(), "*.example.org".to_owned(), "1.1.1.1".to_owned()];
+        let policy = Policy { allow_hosts, ..Policy::default() };
+        for url in [
+            "https://hooks.example.com/",
+            "https://HOOKS.example.com./",
+            "https://a.b.example.org/",
+            "https://1.1.1.1/",
         ] {
-            assert!(text.parse::<Cidr>().is_err(), "{text}");
+            check(&policy, url, true);
+        }
+        for url in [
+            "https://example.com/",
+            "https://example.org/",
+            "https://hooks.example.com.evil.net/",
+            "https://1.1.1.2/",
+        ] {
+            check(&policy, url, false);
+        }
+    }
+
+    #[test]
+    fn ports_of_other_services_are_refused_unless_named() {
+        let policy = Policy::default();
+        for (port, allowed) in [
+            (80, true),
+            (443, true),
+            (1024, true),
+            (8443, true),
+            (65535, true),
+            (22, false),
+            (25, false),
+            (1023, false),
+        ] {
+            check(&policy, &format!("https://example.com:{port}/"), allowed);
+        }
+        let policy = Policy { ports: "25, 100-200".parse().unwrap(), ..Policy::default() };
+        check(&policy, "https://example.com:25/", true);
+        check(&policy, "https://example.com:150/", true);
+        check(&policy, "https://example.com/", false);
+        assert_eq!(policy.ports.to_string(), "25, 100-200");
+        for wrong in ["", "x", "0", "1-", "9-8", "65536", "1,,2", "-5"] {
+            assert!(wrong.parse::<Ports>().is_err(), "{wrong}");
+        }
+    }
+
+    /// What a browser would read as 127.0.0.1, 10.0.0.1 or 169.254.169.254, and what is no host at all.
+    #[test]
+    fn no_spelling_of_a_private_address_gets_past() {
+        for url in [
+            "https://127.1/",
+            "https://127.0.0.1./",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0x7f.0.0.1/",
+            "https://017700000001/",
+            "https://0177.0.0.1/",
+            "https://127.0.00000.1/",
+            "https://0x7F.1/",
+            "https://①②⑦.⓪.⓪.①/",
+            "https://１２７.0.0.1/",
+            "https://127。0。0。1/",
+            "https://%31%32%37.0.0.1/",
+            "https://10.1/",
+            "https://012.0.0.1/",
+            "https://a@127.0.0.1/",
+            "https://example.com@127.0.0.1/",
+            "https://example.com:443@10.0.0.1/",
+            "https:\\\\127.0.0.1\\",
+            "https:127.0.0.1",
+            "https:///127.0.0.1/",
+            "https://\t127.0.0.1/",
+            "https://[::ffff:7f00:1]/",
+            "https://[0:0:0:0:0:ffff:127.0.0.1]/",
+            "https://[::ffff:0a00:0001]/",
+            "https://[::7f00:1]/",
+            "https://[64:ff9b::a00:1]/",
+            "https://[64:ff9b::169.254.169.254]/",
+            "https://[64:ff9b:1::a00:1]/",
+            "https://[2002:a00:1::]/",
+            "https://[2002:a9fe:a9fe::1]/",
+            "https://[2a00::5efe:10.0.0.1]/",
+            "https://[2a00::200:5efe:10.0.0.1]/",
+            "https://[2001:0:1:2::3]/",
+            "https://[fe80::1]/",
+            "https://[fec0::1]/",
+            "https://2852039166/",
+            "https://0xa9fea9fe/",
+            "https://169.254.43518/",
+            "https://localhost.localhost./",
+            "https://loCalHost/",
+        ] {
+            let parsed = Url::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
+            assert!(Policy::default().check_url(&parsed).is_err(), "{url}, which is {parsed}");
+        }
+        for url in [
+            "https://[fe80::1%25eth0]/",
+            "https://[fe80::1%eth0]/",
+            "https://[::1/",
+            "https://1.2.3.4.5/",
+            "https://256.1.1.1/",
+            "https://0x/",
+        ] {
+            let refused = Url::parse(url).map(|url| Policy::default().check_url(&url));
+            assert!(!matches!(refused, Ok(Ok(()))), "{url}: {refused:?}");
         }
     }
 }

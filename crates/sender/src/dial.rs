@@ -84,6 +84,7 @@ impl Dialer {
 
     /// The addresses of a name, all of them allowed.
     async fn vetted(&self, target: &Target) -> Result<Vec<SocketAddr>, Outcome> {
+        self.policy.check_host(&target.host, target.port).map_err(Outcome::Forbidden)?;
         let addresses: Vec<SocketAddr> = match target.host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, target.port)],
             Err(_) => {
