@@ -14,6 +14,8 @@ use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::reason::{Failure, Refusal, Suppression};
 use campanile_core::recent_event::{self, Decided, Met, RecentEvent};
+use campanile_core::send_outcome::SendOutcome;
+use campanile_core::slug::Slug;
 use campanile_core::user::Profile;
 use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
@@ -241,6 +243,8 @@ fn a_campaign_record_is_one_json_document() {
         },
         dropped_until: None,
         history: false,
+        emitted: false,
+        heard: false,
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),
@@ -309,6 +313,29 @@ fn a_delivery_record_keeps_its_bytes() {
 }
 
 #[test]
+fn the_outcome_of_a_send_stands_in_front_of_its_row() {
+    let row = LogRow {
+        ended: Ended::Failed(Failure::Exhausted),
+        campaign: CampaignNo(7),
+        user: UserNo(8),
+        user_hash: [1, 2, 3],
+        key: 9,
+        action: 1,
+        due_at: at("2026-11-24T08:00:00Z"),
+        at: at("2026-11-24T08:00:00.250Z"),
+        revision: 3,
+        attempts: 6,
+        status: 503,
+        took_ms: 250,
+        text: "answered 503".to_owned(),
+    };
+    let outcome = SendOutcome { row, variant: Slug::new("bold"), hops: 2, is_first_post: true };
+    let item = LogItem::Outcome(outcome);
+    check("send_outcome.hex", &hex(&item.pack()));
+    assert_eq!(LogItem::unpack(&item.pack()), Ok(item));
+}
+
+#[test]
 fn recent_events_keep_their_bytes() {
     let item = LogItem::Event(event());
     let due_at = at("2026-11-24T09:00:00Z");
@@ -320,5 +347,6 @@ fn recent_events_keep_their_bytes() {
     let written = recent_event::encode(41, at("2026-11-24T08:00:01Z"), user, (&item.pack(), &item), &met);
     check("recent_event.hex", &hex(&written));
     let read = RecentEvent::decode(&written).expect("a recent event");
-    assert_eq!((read.number, read.user, &read.item, read.met.as_slice()), (41, user, &item, met.as_slice()));
+    assert_eq!((read.number, read.user, read.met.as_slice()), (41, user, met.as_slice()));
+    assert_eq!((LogItem::Event(read.event), read.is_imported), (item, false));
 }

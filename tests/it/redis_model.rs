@@ -180,7 +180,7 @@ impl Model {
         };
         let attempted = matches!(ended, Some(Ended::Delivered | Ended::Failed(_) | Ended::Retrying));
         let row = ended.map(|ended| row(&lease, ended));
-        Settlement { lease, settle, attempted, variant: None, row }
+        Settlement { lease, settle, attempted, variant: None, hops: 0, row }
     }
 
     fn settled(&mut self, settlement: &Settlement) {

@@ -210,7 +210,7 @@ async fn failed_sends_past_their_bound_take_their_requests_along() {
         let claimed = rig.store.claim(SHARD, 1).await.unwrap();
         let lease = claimed.jobs[0].lease.clone();
         let settle = Settle::Failed { reason: Failure::Final, kept: vec![9] };
-        let settlement = Settlement { lease, settle, attempted: true, variant: None, row: None };
+        let settlement = Settlement { lease, settle, attempted: true, variant: None, hops: 0, row: None };
         assert_eq!(rig.store.settle(SHARD, &[settlement]).await, Ok(vec![true]));
         // As if it had failed more than a month ago.
         let failed: Vec<Vec<u8>> = rig.raw.zrange(rig.key(b"failed"), 0, -1).unwrap();
@@ -263,6 +263,7 @@ async fn the_log_is_paged_over_shards_and_followed_without_gap_or_repeat() {
                     settle: Settle::Delivered,
                     attempted: true,
                     variant: None,
+                    hops: 0,
                     row,
                 }
             })

@@ -59,6 +59,11 @@ macro_rules! conforms {
             what_was_taken_for_waiting_must_still_wait,
             a_send_waits_for_events_that_came_before_it_was_due,
         );
+        $crate::conforms!($make, conformance_outcomes:
+            an_outcome_is_told_once_and_only_where_somebody_listens,
+            a_first_post_is_told_and_then_only_the_end,
+            what_was_never_posted_is_told_too_behind_the_events_before_it,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );
@@ -198,6 +203,7 @@ pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: S
         settle: Settle::Retry { at: past(), kept: vec![8; 70_000] },
         attempted: true,
         variant: None,
+        hops: 0,
         row: Some(row(&job.lease, Ended::Retrying, claimed.at, "answered 503")),
     };
     assert_eq!(store.settle(shard, &[retry]).await.expect("the store answers"), [true]);
@@ -211,6 +217,7 @@ pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: S
         settle: Settle::Delivered,
         attempted: true,
         variant: None,
+        hops: 0,
         row: Some(last),
     };
     assert_eq!(store.settle(shard, &[done]).await.expect("the store answers"), [true]);

@@ -86,7 +86,7 @@ pub async fn only_a_live_lease_settles(store: &dyn Store, shard: Shard) {
     let row = row(&two, Ended::Failed(campanile_core::reason::Failure::Final), at, "answered 404");
     let id = row.send_id(store.layout(), shard);
     let settlement =
-        Settlement { lease: two, settle: failed, attempted: true, variant: None, row: Some(row) };
+        Settlement { lease: two, settle: failed, attempted: true, variant: None, hops: 0, row: Some(row) };
     assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
     let trail = store.send(&id).await.expect("the store answers");
     assert_eq!((trail.rows.len(), trail.kept), (1, Some(vec![4; 9])), "a failed send keeps its request");
@@ -277,7 +277,7 @@ pub async fn the_log_is_paged_filtered_and_followed(store: &dyn Store, shard: Sh
             _ => (Ended::Suppressed(Suppression::Expired), Settle::Suppressed(Suppression::Expired)),
         };
         let row = Some(row(&lease, ended, past(), ""));
-        let settlement = Settlement { lease, settle, attempted: false, variant: None, row };
+        let settlement = Settlement { lease, settle, attempted: false, variant: None, hops: 0, row };
         assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
     }
     let mut query = SendsQuery { campaign: Some(NO), limit: 4, ..Default::default() };
@@ -316,8 +316,9 @@ pub async fn in_every_shard_the_counters_add_up(store: &dyn Store, shard: Shard)
         let lease = claim_one(store, shard).await;
         let attempted = matches!(settle, Settle::Delivered | Settle::Failed { .. } | Settle::Retry { .. });
         let row = attempted.then(|| row(&lease, Ended::Retrying, at, ""));
-        let answers =
-            store.settle(shard, &[Settlement { lease, settle, attempted, variant: None, row }]).await;
+        let answers = store
+            .settle(shard, &[Settlement { lease, settle, attempted, variant: None, hops: 0, row }])
+            .await;
         assert_eq!(answers, Ok(vec![true]));
         let stats = store.stats(NO).await.expect("the store answers");
         let of = |wanted: &dyn Fn(&Counter) -> bool| {

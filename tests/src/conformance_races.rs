@@ -172,7 +172,7 @@ pub async fn whatever_happens_a_send_is_in_one_place_and_ends_once(store: &dyn S
                     4 => (Settle::Hold { at: past(), due_at: None }, false, false),
                     _ => (Settle::Back, false, false),
                 };
-                let settlement = [Settlement { lease, settle, attempted, variant: None, row: None }];
+                let settlement = [Settlement { lease, settle, attempted, variant: None, hops: 0, row: None }];
                 assert_eq!(store.settle(shard, &settlement).await, Ok(vec![true]));
                 assert_eq!(store.settle(shard, &settlement).await, Ok(vec![false]), "once");
                 let is_first = if ends { ended.insert(user) } else { waiting.insert(user) };

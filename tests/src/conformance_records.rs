@@ -99,6 +99,7 @@ pub async fn a_claim_marks_the_entries_a_record_lists_and_a_settle_how_they_ende
         settle: Settle::Retry { at: past(), kept: vec![1] },
         attempted: true,
         variant: None,
+        hops: 0,
         row: None,
     };
     assert_eq!(store.settle(shard, &[retry]).await, Ok(vec![true]));
@@ -116,7 +117,7 @@ pub async fn a_claim_marks_the_entries_a_record_lists_and_a_settle_how_they_ende
         assert_eq!(mark().await, []);
         add(store, shard, name, users(1, 1..=1)).await;
         let lease = claim_one(store, shard).await;
-        let settlement = Settlement { lease, settle, attempted, variant: None, row: None };
+        let settlement = Settlement { lease, settle, attempted, variant: None, hops: 0, row: None };
         assert_eq!(store.settle(shard, &[settlement]).await, Ok(vec![true]));
         assert_eq!(mark().await, [(1, expected)]);
     }

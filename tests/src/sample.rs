@@ -64,7 +64,7 @@ pub fn row(settled: &campanile_core::due_send::Lease, ended: Ended, at: Timestam
 
 pub fn delivered(lease: campanile_core::due_send::Lease, at: Timestamp) -> Settlement {
     let row = Some(row(&lease, Ended::Delivered, at, ""));
-    Settlement { lease, settle: Settle::Delivered, attempted: true, variant: None, row }
+    Settlement { lease, settle: Settle::Delivered, attempted: true, variant: None, hops: 0, row }
 }
 
 pub fn record(id: &str) -> CampaignRecord {
@@ -81,6 +81,8 @@ pub fn record(id: &str) -> CampaignRecord {
         schedule: Default::default(),
         dropped_until: None,
         history: false,
+        emitted: false,
+        heard: false,
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },
@@ -115,5 +117,5 @@ pub async fn claim_one(store: &dyn Store, shard: Shard) -> Lease {
 }
 
 pub fn settled(lease: Lease, settle: Settle) -> Settlement {
-    Settlement { lease, settle, attempted: false, variant: None, row: None }
+    Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: None }
 }

@@ -56,7 +56,7 @@ pub async fn explain(
         // One that was met is counted already; it is judged as if it happened again now.
         None => {
             let latest = recent.iter().find(|(_, event)| !event.is_cut);
-            imagined.event = latest.map(|(_, event)| Event { occurred_at: now, ..event.event().clone() });
+            imagined.event = latest.map(|(_, event)| Event { occurred_at: now, ..event.event.clone() });
         }
     }
     imagined.profile = Some(profile);
@@ -190,15 +190,15 @@ fn entered<'e>(event: &'e RecentEvent, record: &CampaignRecord) -> Option<(&'e R
 /// Nothing is in the log yet: it waits for its time or its turn.
 fn past_entry(event: &RecentEvent, due_at: Timestamp, user_id: &str) -> wire::PastDecision {
     wire::PastDecision {
-        sentence: of_entry(user_id, &event.event().name, due_at),
+        sentence: of_entry(user_id, &event.event.name, due_at),
         at: Some(timestamp(event.accepted_at)),
-        cause: event.event().id.clone(),
+        cause: event.event.id.clone(),
         ..Default::default()
     }
 }
 
 fn past_refusal(row: &RefusedRow, user_id: &str, recent: &[(Shard, RecentEvent)]) -> wire::PastDecision {
-    let event = recent.iter().map(|(_, event)| event.event()).find(|event| event.id == row.cause);
+    let event = recent.iter().map(|(_, event)| &event.event).find(|event| event.id == row.cause);
     wire::PastDecision {
         sentence: of_refusal(row, user_id, event.map(|event| event.name.as_str())),
         at: Some(timestamp(row.at)),

@@ -54,7 +54,7 @@ impl Filter {
     fn takes(&self, event: &RecentEvent) -> bool {
         self.user.is_none_or(|(_, user)| user == event.user)
             && self.campaign.is_none_or(|no| event.met.iter().any(|met| met.campaign == no))
-            && (self.names.is_empty() || self.names.contains(&event.event().name))
+            && (self.names.is_empty() || self.names.contains(&event.event.name))
     }
 
     fn shards(&self, deployment: &Deployment) -> Vec<Shard> {
@@ -197,13 +197,13 @@ impl<'a> Named<'a> {
     }
 
     fn write(&self, shard: Shard, user_id: &str, event: &RecentEvent) -> wire::SeenEvent {
-        let mut written = write_event(user_id, event.event());
+        let mut written = write_event(user_id, &event.event);
         written.user_id = user_id.to_owned();
         wire::SeenEvent {
             event: Some(written),
             accepted_at: Some(timestamp(event.accepted_at)),
             met: event.met.iter().map(|met| self.met(shard, user_id, event, met)).collect(),
-            imported: event.is_imported(),
+            imported: event.is_imported,
             properties_left_out: event.is_cut,
         }
     }

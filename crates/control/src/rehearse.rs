@@ -117,11 +117,11 @@ async fn events(
 ) -> Result<Tally, Status> {
     let mut tally = Tally { by_events: true, ..Tally::default() };
     let found = recent_events::latest(deployment, filter, limits::RECENT_MAX).await?;
-    let whole = found.into_iter().filter(|(_, event)| !event.is_cut && !event.is_imported());
+    let whole = found.into_iter().filter(|(_, event)| !event.is_cut && !event.is_imported);
     for (shard, event) in whole.take(limits::REHEARSED_MAX) {
         let users = deployment.store.load_users(shard, &[event.user]).await.map_err(status::store)?;
         let Some(user) = users.into_iter().flatten().next() else { continue };
-        let entry = EntryData::Event(Event { occurred_at: now, ..event.event().clone() });
+        let entry = EntryData::Event(Event { occurred_at: now, ..event.event.clone() });
         let candidate = Candidate { profile: Some(&user.profile), entry: Some(&entry), at: now };
         tally.note(trial.fate(&candidate));
     }

@@ -80,6 +80,8 @@ mod tests {
             schedule: Schedule { next_at, ..Default::default() },
             dropped_until: None,
             history: false,
+            emitted: false,
+            heard: false,
             transitions: Vec::new(),
             last_request: None,
             draft,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
+use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY};
 use crate::draft::{Draft, IfPending, Kind};
 use crate::limits;
 use crate::number::CampaignNo;
@@ -51,6 +51,12 @@ pub struct CampaignRecord {
     /// Some revision kept delivery records: they are read until the end, also if the newest one needs none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub history: bool,
+    /// The campaign itself listened to its sends under some revision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emitted: bool,
+    /// Another live campaign listens to its sends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heard: bool,
     /// The request that last changed it: the same request again answers the same.
     #[serde(default)]
     pub last_request: Option<String>,
@@ -105,6 +111,8 @@ impl CampaignRecord {
             schedule: Schedule::default(),
             dropped_until: None,
             history: false,
+            emitted: false,
+            heard: false,
             transitions: Vec::new(),
             last_request: None,
             draft,
@@ -126,6 +134,7 @@ impl CampaignRecord {
     /// To be called before the definition changes.
     pub fn note_history(&mut self) {
         self.history |= keeps_history(&self.draft);
+        self.emitted |= emits(&self.draft);
     }
 
     /// The word every shard must hold. A draft has none.
@@ -143,8 +152,14 @@ impl CampaignRecord {
             lease_secs: lease.as_secs().min(255) as u8,
             weight: self.draft.limits.weight.clamp(1, 255) as u8,
             epoch: self.epoch,
-            bits: if self.history || keeps_history(&self.draft) { HISTORY | EVENTS_FIRST } else { 0 },
+            bits: self.bits(),
         })
+    }
+
+    fn bits(&self) -> u8 {
+        let history = if self.history || keeps_history(&self.draft) { HISTORY | EVENTS_FIRST } else { 0 };
+        let emit = if self.heard || self.emitted || emits(&self.draft) { EMIT } else { 0 };
+        history | emit
     }
 
     /// Whether triggers and requests may enter users.
@@ -163,4 +178,9 @@ fn keeps_history(draft: &Draft) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a definition listens to its own sends: a further message, or a conversion, follows from them.
+fn emits(draft: &Draft) -> bool {
+    draft.actions.len() > 1 || draft.conversion.is_some()
 }

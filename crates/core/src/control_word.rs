@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | 1 | 1 | 3 | 1 | 1 | 5 |
 //!
-//! Bits: 2 `events_first`, 8 `history`; the others are kept for later.
+//! Bits: 1 `emit`, 2 `events_first`, 8 `history`; the others are kept for later.
 //!
 //! The epoch grows by one with every change; a shard keeps the word with the highest epoch it was shown.
 
@@ -38,6 +38,8 @@ pub struct ControlWord {
     pub bits: u8,
 }
 
+/// A settle tells the event log what became of a send: somebody listens.
+pub const EMIT: u8 = 1;
 /// A claim takes no send that is due after the first event of the log was accepted: that event may cancel it.
 pub const EVENTS_FIRST: u8 = 1 << 1;
 /// The campaign keeps delivery records: a claim reads them and marks the entry, a settle marks how it ended.
@@ -46,6 +48,10 @@ pub const HISTORY: u8 = 1 << 3;
 impl ControlWord {
     pub fn keeps_history(&self) -> bool {
         self.bits & HISTORY != 0
+    }
+
+    pub fn emits(&self) -> bool {
+        self.bits & EMIT != 0
     }
 
     pub fn waits_for_events(&self) -> bool {

@@ -1,9 +1,10 @@
-//! Pure. An event: what a user did, when, with which properties; and what an entry keeps of it.
+//! Pure. An event: what a user did, when, with which properties; what an entry keeps of it; and the items of a shard's event log.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::send_outcome::{self, SendOutcome};
 use crate::user::{pack, unpack};
 
 /// One event of one user, checked at the door.
@@ -27,12 +28,16 @@ pub enum EntryData {
     Values(Map<String, Value>),
 }
 
-/// One item of a shard's event log.
+/// One item of a shard's event log: what happened to a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LogItem {
+    /// The user did something.
     Event(Event),
-    /// Counts into behaviour and fires nothing.
+    /// The same, told long after: counts into behaviour and fires nothing.
     Imported(Event),
+    /// A send to the user was posted for the first time, or ended.
+    #[serde(skip)]
+    Outcome(SendOutcome),
 }
 
 impl EntryData {
@@ -47,10 +52,19 @@ impl EntryData {
 
 impl LogItem {
     pub fn pack(&self) -> Vec<u8> {
-        pack(self)
+        match self {
+            LogItem::Outcome(outcome) => outcome.encode(),
+            LogItem::Event(_) | LogItem::Imported(_) => pack(self),
+        }
     }
 
     pub fn unpack(bytes: &[u8]) -> Result<LogItem, String> {
-        unpack(bytes).map_err(|e| format!("event log item: {e}"))
+        let item = match bytes.first() {
+            Some(&send_outcome::FORMAT) => {
+                SendOutcome::decode(bytes).map(LogItem::Outcome).map_err(|e| e.to_string())
+            }
+            _ => unpack(bytes),
+        };
+        item.map_err(|e| format!("event log item: {e}"))
     }
 }

@@ -25,6 +25,7 @@ pub mod counter;
 pub mod delivery_record;
 pub mod due_send;
 pub mod log_row;
+pub mod send_outcome;
 
 pub mod bucket;
 pub mod duration_text;

@@ -311,7 +311,8 @@ pub trait Queue {
     /// the send was due. An entry that its delivery record lists is marked as begun, and its settle marks how it ended.
     fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed>;
 
-    /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs.
+    /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has
+    /// `EMIT`, a send that ends, or was posted for the first time, appends a `SendOutcome` to the shard's event log, however long that is.
     fn settle<'a>(&'a self, shard: Shard, settlements: &'a [Settlement]) -> Answer<'a, Vec<bool>>;
 
     /// Takes back sends whose lease ran out; the fifth time the send fails as `abandoned`.
@@ -390,6 +391,8 @@ pub struct Settlement {
     pub attempted: bool,
     /// The variant it is counted under, if its action has some.
     pub variant: Option<Slug>,
+    /// Campaigns that set one another off until this send, told with its outcome.
+    pub hops: u8,
     /// What the log keeps; none for `Hold` and `Back`.
     pub row: Option<LogRow>,
 }

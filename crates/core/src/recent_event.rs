@@ -24,7 +24,9 @@ pub struct RecentEvent {
     pub number: u64,
     pub accepted_at: Timestamp,
     pub user: UserNo,
-    pub item: LogItem,
+    pub event: Event,
+    /// It fired nothing, whoever names it.
+    pub is_imported: bool,
     /// Its properties were too long to be kept twice.
     pub is_cut: bool,
     /// The campaigns that name it, at most `limits::RECENT_MET_MAX`.
@@ -88,6 +90,7 @@ fn without_properties(item: &LogItem) -> LogItem {
     match item {
         LogItem::Event(event) => LogItem::Event(bare(event)),
         LogItem::Imported(event) => LogItem::Imported(bare(event)),
+        LogItem::Outcome(outcome) => LogItem::Outcome(outcome.clone()),
     }
 }
 
@@ -116,19 +119,12 @@ impl RecentEvent {
             };
             met.push(Met { campaign, decided });
         }
-        let item = LogItem::unpack(rest.0).map_err(ForeignBytes)?;
-        Ok(RecentEvent { number, accepted_at, user, item, is_cut: flags as u8 & CUT != 0, met })
-    }
-
-    pub fn event(&self) -> &Event {
-        match &self.item {
-            LogItem::Event(event) | LogItem::Imported(event) => event,
-        }
-    }
-
-    /// Whether it fired nothing, whoever names it.
-    pub fn is_imported(&self) -> bool {
-        matches!(self.item, LogItem::Imported(_))
+        let (event, is_imported) = match LogItem::unpack(rest.0).map_err(ForeignBytes)? {
+            LogItem::Event(event) => (event, false),
+            LogItem::Imported(event) => (event, true),
+            LogItem::Outcome(_) => return Err(ForeignBytes("a recent event that is an outcome".to_owned())),
+        };
+        Ok(RecentEvent { number, accepted_at, user, event, is_imported, is_cut: flags as u8 & CUT != 0, met })
     }
 }
 
@@ -184,7 +180,8 @@ mod tests {
     fn what_is_written_is_read_with_long_texts_cut() {
         let item = item("short");
         let read = RecentEvent::decode(&written(&item, &met())).unwrap();
-        assert_eq!((read.number, read.user, read.is_cut, &read.item), (41, UserNo(5), false, &item));
+        assert_eq!((read.number, read.user, read.is_cut, read.is_imported), (41, UserNo(5), false, false));
+        assert_eq!(LogItem::Event(read.event.clone()), item);
         assert_eq!(read.met[0], met()[0]);
         let Decided::Refused(reason, text) = &read.met[1].decided else { panic!("{read:?}") };
         assert_eq!((*reason, text.chars().count()), (Refusal::NotInAudience, 127));
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn long_properties_are_left_out() {
         let read = RecentEvent::decode(&written(&item(&"x".repeat(5_000)), &[])).unwrap();
-        assert!(read.is_cut && read.event().properties.is_empty() && read.event().id == "e-1", "{read:?}");
+        assert!(read.is_cut && read.event.properties.is_empty() && read.event.id == "e-1", "{read:?}");
     }
 
     #[test]

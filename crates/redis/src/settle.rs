@@ -89,6 +89,7 @@ fn abandon(lease: Lease, user_hash: [u8; 3], at: Timestamp) -> Settlement {
         settle: Settle::Failed { reason: Failure::Abandoned, kept: Vec::new() },
         attempted: false,
         variant: None,
+        hops: 0,
         row: Some(row),
     }
 }
@@ -119,6 +120,7 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
         .bytes(verdict)
         .bytes(if settlement.attempted { "1" } else { "0" })
         .bytes(settlement.variant.as_ref().map_or("", |name| name.as_str()))
+        .bytes([settlement.hops])
         .bytes(text)
         .bytes(kept(&settlement.settle))
         .bytes(settlement.row.as_ref().map(LogRow::encode).unwrap_or_default())

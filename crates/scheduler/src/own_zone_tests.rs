@@ -69,6 +69,7 @@ async fn claim_due(world: &World, due: &mut Due) {
                 settle,
                 attempted: true,
                 variant: None,
+                hops: 0,
                 row: None,
             });
         }
@@ -175,6 +176,7 @@ async fn who_is_late_is_skipped_sent_now_or_sent_the_next_day_and_who_has_no_zon
                 settle: Settle::Delivered,
                 attempted: true,
                 variant: None,
+                hops: 0,
                 row: None,
             };
             world.store.inner.settle(SHARD, &[settlement]).await.unwrap();

@@ -98,7 +98,8 @@ impl Play {
             self.sent.push((minute, n));
         }
         let attempted = matches!(settle, Settle::Delivered | Settle::Retry { .. });
-        let settlement = Settlement { lease: job.lease, settle, attempted, variant: None, row: None };
+        let settlement =
+            Settlement { lease: job.lease, settle, attempted, variant: None, hops: 0, row: None };
         self.world.store.inner.settle(SHARD, &[settlement]).await == Ok(vec![true])
     }
 

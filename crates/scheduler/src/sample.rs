@@ -68,6 +68,8 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         schedule: Schedule::default(),
         dropped_until: None,
         history: false,
+        emitted: false,
+        heard: false,
         transitions: Vec::new(),
         last_request: None,
         draft,

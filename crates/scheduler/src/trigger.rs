@@ -88,6 +88,8 @@ pub fn decide(
         let (event, fires) = match &item {
             LogItem::Event(event) => (event, true),
             LogItem::Imported(event) => (event, false),
+            // Nobody acts on it yet.
+            LogItem::Outcome(_) => continue,
         };
         // A user that is gone took its events along.
         let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));

@@ -295,5 +295,5 @@ fn what_each_campaign_decided_is_kept_for_those_who_watch() {
     );
     let send = &commit.entries[0].due.send;
     assert_eq!(entered.decided, Decided::Entered { key: send.key, due_at: send.due_at });
-    assert!(recent[1].is_imported() && recent[1].met.is_empty());
+    assert!(recent[1].is_imported && recent[1].met.is_empty());
 }

@@ -103,6 +103,7 @@ impl World {
                     settle,
                     attempted: true,
                     variant: None,
+                    hops: 0,
                     row: None,
                 });
             }

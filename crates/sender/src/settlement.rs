@@ -22,6 +22,7 @@ pub fn suppressed(case: &Case, reason: Suppression, text: String, now: Timestamp
         settle: Settle::Suppressed(reason),
         attempted: false,
         variant: None,
+        hops: 0,
         row: Some(row),
     }
 }
@@ -36,23 +37,30 @@ pub fn moved(lease: Lease, due_at: Timestamp) -> Settlement {
 }
 
 fn hold(lease: Lease, at: Timestamp, due_at: Option<Timestamp>) -> Settlement {
-    Settlement { lease, settle: Settle::Hold { at, due_at }, attempted: false, variant: None, row: None }
+    Settlement {
+        lease,
+        settle: Settle::Hold { at, due_at },
+        attempted: false,
+        variant: None,
+        hops: 0,
+        row: None,
+    }
 }
 
 /// Its user does not enter after all.
 pub fn refused(lease: Lease, reason: Refusal) -> Settlement {
-    Settlement { lease, settle: Settle::Refused(reason), attempted: false, variant: None, row: None }
+    Settlement { lease, settle: Settle::Refused(reason), attempted: false, variant: None, hops: 0, row: None }
 }
 
 /// Its lane waits: what stops it stops all that is in the lane.
 pub fn parked(lease: Lease, until: Timestamp) -> Settlement {
     let settle = Settle::Park { until };
-    Settlement { lease, settle, attempted: false, variant: None, row: None }
+    Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: None }
 }
 
 /// As it was claimed, to whoever claims next.
 pub fn put_back(lease: Lease) -> Settlement {
-    Settlement { lease, settle: Settle::Back, attempted: false, variant: None, row: None }
+    Settlement { lease, settle: Settle::Back, attempted: false, variant: None, hops: 0, row: None }
 }
 
 /// After an attempt. `keep` is asked only if there is something to keep.
@@ -85,7 +93,14 @@ pub fn attempted(
         Verdict::GiveUp(reason) => Settle::Failed { reason, kept: kept(case, attempt, keep) },
         Verdict::Suppress(reason, _) => Settle::Suppressed(reason),
     };
-    Settlement { lease: case.lease.clone(), settle, attempted: is_posted, variant: None, row: Some(row) }
+    Settlement {
+        lease: case.lease.clone(),
+        settle,
+        attempted: is_posted,
+        variant: None,
+        hops: 0,
+        row: Some(row),
+    }
 }
 
 /// The request of the first attempt, and all attempts.

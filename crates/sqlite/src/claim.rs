@@ -75,6 +75,7 @@ impl Room<'_> {
             settle: Settle::Back,
             attempted: false,
             variant: None,
+            hops: 0,
             row: None,
         };
         let backs: Vec<Settlement> = leased.leases.into_iter().map(back).collect();

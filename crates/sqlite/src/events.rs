@@ -7,6 +7,7 @@ use campanile_core::number::{UserNo, instant, millis};
 use campanile_core::ports::{
     EventCommit, EventPage, LoggedEvent, NewEvent, RecentEvents, RecentRow, StoreError,
 };
+use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::room::{Done, Room, View};
@@ -35,8 +36,7 @@ impl Room<'_> {
                 continue;
             }
             let user = self.open_user_no(&event.user_id, event.accepted_at)?;
-            let sql = "INSERT INTO events (accepted_at, user, bytes) VALUES (?1, ?2, ?3)";
-            self.run(sql, params![millis(event.accepted_at) as i64, user.0 as i64, event.bytes])?;
+            self.append(user, event.accepted_at, &event.bytes)?;
         }
         self.wake.schedule |= waiting == 0 && answers.contains(&true);
         // A day's ids may be millions: they go a few at a time, more than come.
@@ -44,6 +44,12 @@ impl Room<'_> {
             "DELETE FROM seen WHERE (day, hash) IN (SELECT day, hash FROM seen WHERE day < ?1 LIMIT 1000)";
         self.run(sql, [(millis(self.now) / DAY_MS) as i64 - 1])?;
         Ok(answers)
+    }
+
+    /// Puts an item at the end of the log.
+    pub(crate) fn append(&mut self, user: UserNo, accepted_at: Timestamp, bytes: &[u8]) -> Done<()> {
+        let sql = "INSERT INTO events (accepted_at, user, bytes) VALUES (?1, ?2, ?3)";
+        self.run(sql, params![millis(accepted_at) as i64, user.0 as i64, bytes]).map(drop)
     }
 }
 

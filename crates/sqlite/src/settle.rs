@@ -9,6 +9,7 @@ use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{Layout, millis};
 use campanile_core::ports::{Settle, Settlement};
 use campanile_core::reason::Failure;
+use campanile_core::send_outcome;
 use rusqlite::params;
 
 use crate::room::{Done, Room};
@@ -58,8 +59,12 @@ impl Room<'_> {
             count(Counter::Attempts(action), 1);
             of_variant(VariantCounter::Attempts).into_iter().for_each(|counter| count(counter, 1));
         }
-        if self.memory.ring.word(lane.campaign).is_some_and(|word| word.keeps_history()) {
+        let word = self.memory.ring.word(lane.campaign);
+        if word.is_some_and(|word| word.keeps_history()) {
             self.mark_settled(lane.campaign, &send, &settlement.settle)?;
+        }
+        if word.is_some_and(|word| word.emits()) {
+            self.emit(settlement)?;
         }
         let ended = match &settlement.settle {
             Settle::Delivered => Some((Counter::Delivered(action), VariantCounter::Delivered)),
@@ -108,6 +113,19 @@ impl Room<'_> {
         if let Some(row) = &settlement.row {
             self.log(row)?;
         }
+        Ok(())
+    }
+
+    /// Tells the event log that the send ended, or that it was posted for the first time.
+    fn emit(&mut self, settlement: &Settlement) -> Done<()> {
+        let is_first_post = settlement.attempted && settlement.lease.send.attempts == 0;
+        let Some(row) = &settlement.row else { return Ok(()) };
+        if row.ended == Ended::Retrying && !is_first_post {
+            return Ok(());
+        }
+        let head = send_outcome::head(is_first_post, settlement.hops, settlement.variant.as_ref());
+        self.append(row.user, self.now, &[head, row.encode()].concat())?;
+        self.wake.schedule = true;
         Ok(())
     }
 
@@ -238,7 +256,7 @@ impl Room<'_> {
             text: format!("its sender died {} times", limits::REDELIVERIES_MAX),
         };
         let settle = Settle::Failed { reason, kept: Vec::new() };
-        Ok(Settlement { lease, settle, attempted: false, variant: None, row: Some(row) })
+        Ok(Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: Some(row) })
     }
 }
 

@@ -165,8 +165,14 @@ async fn a_full_disk_refuses_and_spoils_nothing() {
     assert_eq!(asked, Ok(Vec::new()), "reading goes on");
     store.limit_pages_for_test(1_000_000).await;
     assert_eq!(store.claim(S, 9).await.unwrap().jobs.len(), 0, "nothing of it is there");
-    let done =
-        Settlement { lease: leased, settle: Settle::Delivered, attempted: true, variant: None, row: None };
+    let done = Settlement {
+        lease: leased,
+        settle: Settle::Delivered,
+        attempted: true,
+        variant: None,
+        hops: 0,
+        row: None,
+    };
     assert_eq!(store.settle(S, &[done]).await, Ok(vec![true]), "leases of before still hold");
     assert_eq!(store.add(S, &request(2, vec![entry(3, now())])).await, Ok(Added::Now));
     assert_eq!(users_of(&store.claim(S, 9).await.unwrap()), [3]);
@@ -279,7 +285,8 @@ async fn failed_sends_and_log_rows_end_by_age() {
         let row = failed_row(&lease);
         let id = row.send_id(store.layout(), S);
         let settle = Settle::Failed { reason: Failure::Final, kept: vec![4] };
-        let settlement = Settlement { lease, settle, attempted: true, variant: None, row: Some(row) };
+        let settlement =
+            Settlement { lease, settle, attempted: true, variant: None, hops: 0, row: Some(row) };
         assert_eq!(store.settle(S, &[settlement]).await, Ok(vec![true]));
         id
     };

@@ -2,14 +2,14 @@
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
---        member, verdict (D F S N R H B L), attempted (1|0), variant or '', text (S and N: reason; R, H, L: 6 bytes of at, H with 6
---        more of a new due instant), kept request, log row
+--        member, verdict (D F S N R H B L), attempted (1|0), variant or '', hops (1 byte), text (S and N: reason; R, H, L: 6 bytes
+--        of at, H with 6 more of a new due instant), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
 local rows_max, rows_ms, failed_max, failed_ms = num(), num(), num(), num()
 local sends, members = {}, {}
 while arg_at < #ARGV do
-  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), text = arg(), kept = arg(), row = arg() }
+  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), hops = arg(), text = arg(), kept = arg(), row = arg() }
   sends[#sends + 1] = s
   members[#members + 1] = s.m
 end
@@ -60,18 +60,23 @@ local function of_variant(s, what)
 end
 
 local gone, failed, backs = {}, {}, {}
-local histories = {}
+local words = {}
+
+-- Whether the campaign's control word has a bit.
+local function has(campaign, flag)
+  local bits = words[campaign]
+  if not bits then
+    local word = call('HGET', 'ctl', campaign)
+    bits = word and #word == 12 and byte(word, 2) or 0
+    words[campaign] = bits
+  end
+  return bit.band(bits, flag) ~= 0
+end
 
 -- How an entry ended, beside its delivery record, where a claim has marked it: 2 posted at least once, 3 not.
 local function mark(s, campaign)
-  local has = histories[campaign]
-  if has == nil then
-    local word = call('HGET', 'ctl', campaign)
-    has = word and #word == 12 and bit.band(byte(word, 2), 8) ~= 0
-    histories[campaign] = has
-  end
   local key, field = 'n:' .. sub(s.core, 3, 7), campaign .. sub(s.core, 8, 15)
-  if not has or call('HEXISTS', key, field) == 0 then
+  if not has(campaign, 8) or call('HEXISTS', key, field) == 0 then
     return
   end
   local untouched = sub(s.core, 26, 27) == '\0\0'
@@ -149,12 +154,22 @@ local function go_on(s, campaign, names)
   end
 end
 
+-- Tells the event log that a send ended, or that it was posted for the first time: `core::send_outcome` has the bytes.
+local outcomes = {}
+local function emit(s, campaign, first_post)
+  if s.row ~= '' and (s.verdict ~= 'R' or first_post) and has(campaign, 1) then
+    outcomes[#outcomes + 1] = pack('>I6', t) .. sub(s.core, 3, 7) .. '\2' .. (first_post and '\1' or '\0') .. s.hops
+      .. char(#s.variant) .. s.variant .. s.row
+  end
+end
+
 local rows = {}
 for i = 1, #live do
   local s = live[i]
   gone[i] = s.m
   s.core = sub(s.m, 18)
   local campaign, names = sub(s.m, 9, 12), of_action(byte(s.core, 16))
+  emit(s, campaign, s.attempted and byte(s.core, 26) == 0)
   if s.attempted then
     local attempts = math.min(255, byte(s.core, 26) + 1)
     s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
@@ -197,6 +212,9 @@ end
 flush()
 if let_go then
   wake('q')
+end
+if #outcomes > 0 and call('RPUSH', 'ev', unpack(outcomes)) == #outcomes then
+  wake('e')
 end
 
 if #failed > 0 then
