@@ -43,6 +43,7 @@ mod deliveries;
 mod deliveries_pending;
 mod deliveries_time;
 mod docs;
+mod dry_runs;
 mod examples;
 mod explain;
 mod first_hour;

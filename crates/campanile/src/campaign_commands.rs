@@ -9,6 +9,7 @@ use crate::connect::Api;
 use crate::enter;
 use crate::fail::Fail;
 use crate::output::{Output, confirm};
+use crate::plan;
 use crate::preview;
 use crate::rehearse::rehearse;
 use crate::test_send;
@@ -29,6 +30,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::End(args) => end(api, args, output).await,
         CampaignCommand::Enter(args) => enter::run(api, args, output).await,
         CampaignCommand::Preview(args) => preview::run(api, args, output).await,
+        CampaignCommand::Estimate(args) => plan::estimate(api, args, output).await,
         CampaignCommand::TestSend(args) => test_send::run(api, args, output).await,
         // They may need no server.
         CampaignCommand::New(_) | CampaignCommand::Next(_) => Ok(()),

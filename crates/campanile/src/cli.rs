@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
+use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
@@ -56,6 +57,8 @@ pub enum Command {
     /// Create, look at and steer campaigns.
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Print what a campaign would do: its occurrences, whom it would send what, and whom not and why. Sends and stores nothing.
+    Plan(PlanArgs),
     /// Import and look at users.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -211,6 +214,8 @@ pub enum CampaignCommand {
     Preview(PreviewArgs),
     /// Really post one webhook and print what came back. It counts nowhere and is in no log.
     TestSend(PreviewArgs),
+    /// Count the users of an audience, exactly.
+    Estimate(EstimateArgs),
     /// Print when it fires next, in words.
     Next(CampaignNextArgs),
     /// Print the counts of a campaign, by reason.
@@ -441,6 +446,9 @@ mod tests {
             "campanile campaign new one-time --id a --url https://example.com/",
             "campanile campaign next first --count 3",
             "campanile campaign next -f a.yaml",
+            "campanile plan -f a.yaml --window 7d --entries 3 --requests",
+            "campanile plan a --values {}",
+            "campanile campaign estimate --where everyone",
             "campanile schema",
             "campanile completions bash",
             "campanile receive --status 503 --for 2 --delay 500ms --tls --secret --body --curl",

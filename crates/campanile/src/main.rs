@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::roles::Roles;
 
 mod cli;
+mod cli_dry_run;
 mod cli_ledger;
 mod config;
 mod health;
@@ -30,6 +31,7 @@ mod campaign_new;
 mod campaign_next;
 mod difference;
 mod enter;
+mod plan;
 mod preview;
 mod rehearse;
 mod test_send;
@@ -104,6 +106,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
             campaign_next::run(&cli.server, args, now(), output).await
         }
         Command::Campaign(command) => campaign_commands::run(api().await?, command, output).await,
+        Command::Plan(args) => plan::plan(api().await?, args, output).await,
         Command::Users(command) => user_commands::run(api().await?, command, output).await,
         Command::Track(args) => track::run(api().await?, args, now(), output).await,
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,

@@ -28,3 +28,12 @@ pub fn open(path: &Path, output: Output) -> Result<(Source, ProgressBar), Fail> 
     };
     Ok((BufReader::new(bar.wrap_read(file)), bar))
 }
+
+/// How far the server is with something that takes a while; nothing where nobody looks.
+pub fn looking(output: Output) -> ProgressBar {
+    if output.is_json() || !std::io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    }
+}

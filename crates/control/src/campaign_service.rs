@@ -13,8 +13,11 @@ use tonic::{Request, Response, Status};
 
 use crate::campaign_life;
 use crate::deployment::Deployment;
+use crate::dry_run::Answers;
 use crate::enter_users;
+use crate::estimate::estimate;
 use crate::known_names::unknown_attributes;
+use crate::plan_campaign::plan_campaign;
 use crate::preview;
 use crate::read_campaign::read_campaign;
 use crate::read_request::{check_request_id, occurrences, page_size};
@@ -265,6 +268,24 @@ impl CampaignService for Campaigns {
         request: Request<wire::SendTestRequest>,
     ) -> Result<Response<wire::SendTestResponse>, Status> {
         send_test::send_test(&self.deployment, request.into_inner()).await.map(Response::new)
+    }
+
+    type EstimateAudienceStream = Answers<wire::EstimateAudienceResponse>;
+
+    async fn estimate_audience(
+        &self,
+        request: Request<wire::EstimateAudienceRequest>,
+    ) -> Result<Response<Self::EstimateAudienceStream>, Status> {
+        estimate(self.deployment.clone(), request.into_inner()).await.map(Response::new)
+    }
+
+    type PlanCampaignStream = Answers<wire::PlanCampaignResponse>;
+
+    async fn plan_campaign(
+        &self,
+        request: Request<wire::PlanCampaignRequest>,
+    ) -> Result<Response<Self::PlanCampaignStream>, Status> {
+        plan_campaign(self.deployment.clone(), request.into_inner()).await.map(Response::new)
     }
 
     async fn get_campaign_stats(

@@ -26,7 +26,16 @@ pub mod imagined;
 pub mod imagined_trial;
 pub mod recent_events;
 pub mod rehearse;
+pub mod tally;
 pub mod trial;
+
+mod backlog;
+mod dry_run;
+mod estimate;
+mod plan_campaign;
+mod plan_entries;
+mod plan_occurrences;
+mod plan_tally;
 
 pub mod read_campaign;
 pub mod read_items;

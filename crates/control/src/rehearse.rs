@@ -1,6 +1,7 @@
 //! Rehearsals: some of those a campaign is for go through the real gates before it is started. Posts nothing, stores nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use campanile_core::campaign::Campaign;
@@ -9,7 +10,7 @@ use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::event::{EntryData, Event};
 use campanile_core::limits;
 use campanile_core::number::{Shard, UserNo};
-use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::ports::StoredUser;
 use campanile_core::secret::Secrets;
 use campanile_proto::v1 as wire;
 use campanile_scheduler::occurrence::first_due;
@@ -23,9 +24,9 @@ use crate::deployment::Deployment;
 use crate::imagined::{self, Subject};
 use crate::recent_events::{self, Filter};
 use crate::status;
-use crate::trial::{Candidate, Fate, Trial, as_if_active};
+use crate::tally::Tally;
+use crate::trial::{Candidate, Trial, as_if_active};
 use crate::write_campaign::write_campaign;
-use crate::write_stats::{refusal, suppression};
 
 /// What an activation would do, without doing it.
 pub async fn validate(
@@ -60,16 +61,15 @@ async fn rehearse(
             let tried = AtomicUsize::new(0);
             let shards = deployment.store.layout().shards();
             let walks = shards.map(|shard| walk(deployment, &trial, shard, at, &tried));
-            let mut all = Tally::default();
-            try_join_all(walks).await?.into_iter().for_each(|tally| all.add(tally));
+            let mut all = Tried::default();
+            for tried in try_join_all(walks).await? {
+                all.audience += tried.audience;
+                all.tally.add(tried.tally);
+            }
             let audience = all.audience;
             Ok(wire::Rehearsal { audience: Some(audience), ..all.write() })
         }
-        When::Triggered(triggered) => {
-            let names = triggered.triggers.iter().map(|trigger| trigger.event.clone()).collect();
-            let filter = Filter { names, ..Filter::default() };
-            Ok(events(deployment, &trial, &filter, now).await?.write())
-        }
+        When::Triggered(_) => Ok(events(deployment, &trial, now).await?.write()),
         When::Manual => Ok(wire::Rehearsal {
             sentence: "users enter it by hand, so there is nobody to try it with; campaign preview shows one"
                 .to_owned(),
@@ -85,8 +85,8 @@ async fn walk(
     shard: Shard,
     at: Timestamp,
     tried: &AtomicUsize,
-) -> Result<Tally, Status> {
-    let mut tally = Tally::default();
+) -> Result<Tried, Status> {
+    let mut found = Tried::default();
     let mut after = UserNo(0);
     loop {
         let page =
@@ -97,152 +97,90 @@ async fn walk(
             if trial.refused_quietly(&candidate) {
                 continue;
             }
-            tally.audience += 1;
+            found.audience += 1;
             if tried.fetch_add(1, Ordering::Relaxed) < limits::REHEARSED_MAX {
-                tally.note(trial.fate(&candidate));
+                found.tally.note(trial.fate(&candidate));
             }
         }
         if page.len() < limits::ADVANCE_MAX {
-            return Ok(tally);
+            return Ok(found);
         }
     }
 }
 
 /// Tries the latest events that the campaign names, as if they happened again now.
-async fn events(
-    deployment: &Deployment,
-    trial: &Trial<'_>,
-    filter: &Filter,
-    now: Timestamp,
-) -> Result<Tally, Status> {
-    let mut tally = Tally { by_events: true, ..Tally::default() };
-    let found = recent_events::latest(deployment, filter, limits::RECENT_MAX).await?;
-    let whole = found.into_iter().filter(|(_, event)| !event.is_cut && !event.is_imported);
-    for (shard, event) in whole.take(limits::REHEARSED_MAX) {
-        let users = deployment.store.load_users(shard, &[event.user]).await.map_err(status::store)?;
-        let Some(user) = users.into_iter().flatten().next() else { continue };
-        let entry = EntryData::Event(Event { occurred_at: now, ..event.event.clone() });
+async fn events(deployment: &Deployment, trial: &Trial<'_>, now: Timestamp) -> Result<Tried, Status> {
+    let mut tried = Tried { by_events: true, ..Tried::default() };
+    for (_, user, entry) in latest_events(deployment, trial.campaign, limits::REHEARSED_MAX, now).await? {
         let candidate = Candidate { profile: Some(&user.profile), entry: Some(&entry), at: now };
-        tally.note(trial.fate(&candidate));
+        tried.tally.note(trial.fate(&candidate));
     }
-    Ok(tally)
+    Ok(tried)
+}
+
+/// The latest events that a triggered campaign names, newest first, each with its user as it is now, and as if it happened again at
+/// `now`. Those of users who are gone, those that are not kept whole, and what was imported, are left out.
+pub async fn latest_events(
+    deployment: &Deployment,
+    campaign: &Campaign,
+    events_max: usize,
+    now: Timestamp,
+) -> Result<Vec<(Shard, Arc<StoredUser>, EntryData)>, Status> {
+    let When::Triggered(triggered) = &campaign.when else { return Ok(Vec::new()) };
+    let names = triggered.triggers.iter().map(|trigger| trigger.event.clone()).collect();
+    let filter = Filter { names, ..Filter::default() };
+    let mut found = recent_events::latest(deployment, &filter, usize::MAX).await?;
+    found.retain(|(_, event)| !event.is_cut && !event.is_imported);
+    found.truncate(events_max);
+    let mut wanted = BTreeMap::<Shard, BTreeSet<UserNo>>::new();
+    for (shard, event) in &found {
+        wanted.entry(*shard).or_default().insert(event.user);
+    }
+    let mut users = HashMap::new();
+    for (shard, wanted) in wanted {
+        let wanted: Vec<UserNo> = wanted.into_iter().collect();
+        for wanted in wanted.chunks(limits::BATCH_ITEMS_MAX) {
+            let loaded = deployment.store.load_users(shard, wanted).await.map_err(status::store)?;
+            users.extend(loaded.into_iter().flatten().map(|user| ((shard, user.no), Arc::new(user))));
+        }
+    }
+    let named = found.into_iter().filter_map(|(shard, event)| {
+        let user = users.get(&(shard, event.user))?.clone();
+        let entry = EntryData::Event(Event { occurred_at: now, ..event.event.clone() });
+        Some((shard, user, entry))
+    });
+    Ok(named.collect())
 }
 
 /// What came of those who were tried.
 #[derive(Default)]
-struct Tally {
+struct Tried {
     audience: i64,
     by_events: bool,
-    sent: i64,
-    waits: i64,
-    refused: BTreeMap<Refusal, i64>,
-    suppressed: BTreeMap<Suppression, i64>,
-    /// The first that was said against a send, else against an entry.
-    suppressed_because: Option<String>,
-    refused_because: Option<String>,
+    tally: Tally,
 }
 
-impl Tally {
-    fn note(&mut self, fate: Fate) {
-        match fate {
-            Fate::Sent(_) => self.sent += 1,
-            Fate::Waits(_, text) => {
-                self.waits += 1;
-                self.suppressed_because.get_or_insert(text);
-            }
-            Fate::Refused(reason, text) => {
-                *self.refused.entry(reason).or_default() += 1;
-                self.refused_because.get_or_insert(text);
-            }
-            Fate::Suppressed(reason, text) => {
-                *self.suppressed.entry(reason).or_default() += 1;
-                self.suppressed_because.get_or_insert(text);
-            }
-        }
-    }
-
-    fn add(&mut self, other: Tally) {
-        self.audience += other.audience;
-        self.sent += other.sent;
-        self.waits += other.waits;
-        for (reason, n) in other.refused {
-            *self.refused.entry(reason).or_default() += n;
-        }
-        for (reason, n) in other.suppressed {
-            *self.suppressed.entry(reason).or_default() += n;
-        }
-        self.suppressed_because = self.suppressed_because.take().or(other.suppressed_because);
-        self.refused_because = self.refused_because.take().or(other.refused_because);
-    }
-
+impl Tried {
     fn write(&self) -> wire::Rehearsal {
-        let refused: i64 = self.refused.values().sum();
-        let suppressed: i64 = self.suppressed.values().sum();
+        let tally = &self.tally;
         wire::Rehearsal {
-            sentence: self.sentence(refused, suppressed),
-            tried: self.sent + self.waits + refused + suppressed,
-            sent: self.sent,
-            suppressed: self
-                .suppressed
-                .iter()
-                .map(|(reason, count)| wire::SuppressionCount {
-                    reason: suppression(*reason) as i32,
-                    count: *count,
-                })
-                .collect(),
-            refused: self
-                .refused
-                .iter()
-                .map(|(reason, count)| wire::RefusalCount { reason: refusal(*reason) as i32, count: *count })
-                .collect(),
+            sentence: self.sentence(),
+            tried: tally.entered() + tally.all_refused(),
+            sent: tally.sent,
+            suppressed: tally.write_suppressed(),
+            refused: tally.write_refused(),
             audience: None,
         }
     }
 
-    /// `97 would be sent, 3 suppressed: user.first_name is missing`.
-    fn sentence(&self, refused: i64, suppressed: i64) -> String {
-        if self.sent + self.waits + refused + suppressed == 0 {
-            return if self.by_events {
-                "no event that it names came lately, so there is nothing to try it with".to_owned()
-            } else {
-                "nobody is in its audience".to_owned()
-            };
+    fn sentence(&self) -> String {
+        if self.tally.entered() + self.tally.all_refused() > 0 {
+            return self.tally.sentence(true);
         }
-        let because = |text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!(": {text}"));
-        let mut parts = vec![format!("{} would be sent", self.sent)];
-        if refused > 0 {
-            parts.push(format!("{refused} would not enter{}", because(&self.refused_because)));
+        if self.by_events {
+            "no event that it names came lately, so there is nothing to try it with".to_owned()
+        } else {
+            "nobody is in its audience".to_owned()
         }
-        if self.waits > 0 {
-            parts.push(format!("{} would wait{}", self.waits, because(&self.suppressed_because)));
-        }
-        if suppressed > 0 {
-            parts.push(format!("{suppressed} suppressed{}", because(&self.suppressed_because)));
-        }
-        parts.join(", ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rehearsal_is_told_in_one_sentence() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.write().sentence, "nobody is in its audience");
-        tally.sent = 97;
-        for _ in 0..3 {
-            let why = "`user.first_name` is missing".to_owned();
-            tally.note(Fate::Suppressed(Suppression::TemplateMissingValue, why));
-        }
-        let told = tally.write();
-        assert_eq!(told.sentence, "97 would be sent, 3 suppressed: `user.first_name` is missing");
-        assert_eq!((told.tried, told.sent, told.suppressed[0].count), (100, 97, 3));
-        tally.note(Fate::Refused(Refusal::ConditionFalse, "x was false".to_owned()));
-        assert_eq!(
-            tally.write().sentence,
-            "97 would be sent, 1 would not enter: x was false, 3 suppressed: `user.first_name` is missing"
-        );
     }
 }

@@ -24,6 +24,8 @@ use crate::imagined::Imagined;
 
 /// Stands where a real send has its id.
 pub const NO_SEND: &str = "preview";
+/// How often a send is looked at again that has to wait; one that still waits then waits for something else than the clock.
+const LOOKS_MAX: usize = 4;
 
 /// A campaign, and all it is judged by.
 #[derive(Clone, Copy)]
@@ -54,6 +56,23 @@ pub enum Fate {
     Refused(Refusal, String),
     Suppressed(Suppression, String),
     Waits(Timestamp, String),
+}
+
+/// A send as it was planned, with what it is known by.
+#[derive(Clone, Copy)]
+pub struct Planned<'a> {
+    pub send: &'a DueSend,
+    pub send_id: &'a str,
+}
+
+/// What would become of a planned send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    pub fate: Fate,
+    /// When that is decided.
+    pub at: Timestamp,
+    /// It had to wait first, for the end of quiet hours.
+    pub has_waited: bool,
 }
 
 /// The gates of both parts, up to the one that stops the candidate.
@@ -87,21 +106,52 @@ impl<'a> Trial<'a> {
         if let Some((gate, reason)) = entering::refused(&entering) {
             return Fate::Refused(reason, (gate.saw)(&entering));
         }
-        match self.with_given(candidate, entering.due_at, admit::admit) {
-            Decision::Send(request) => Fate::Sent(request),
-            Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
-            Decision::Hold(until, text) => Fate::Waits(until, text),
-            Decision::Later(due_at) => Fate::Waits(due_at, "the user's clock is not there yet".to_owned()),
-            Decision::Refuse(reason, text) => Fate::Refused(reason, text),
+        if let Some((reason, text)) = entering.ends_at_once() {
+            return Fate::Suppressed(reason, text);
         }
+        fate(self.with_given(candidate, entering.due_at, admit::admit))
+    }
+
+    /// What would become of a planned send from its due instant on, if it were claimed whenever it may go.
+    pub fn course(&self, candidate: &Candidate<'_>, planned: Planned<'_>) -> Course {
+        let mut at = planned.send.due_at.max(candidate.at);
+        let mut has_waited = false;
+        for _ in 0..LOOKS_MAX {
+            match fate(admit::admit(&self.given_as(candidate, planned, at))) {
+                Fate::Waits(until, _) if until > at => (at, has_waited) = (until, true),
+                fate => return Course { fate, at, has_waited },
+            }
+        }
+        Course { fate: fate(admit::admit(&self.given_as(candidate, planned, at))), at, has_waited }
+    }
+
+    /// The send of somebody who enters by an event or by hand; the error says why it ends in being planned.
+    pub fn planned(&self, candidate: &Candidate<'_>) -> Result<DueSend, (Suppression, String)> {
+        let entering = self.entering(candidate);
+        match entering.ends_at_once() {
+            Some(ends) => Err(ends),
+            None => Ok(self.due_send(candidate, entering.due_at)),
+        }
+    }
+
+    /// The request of a planned send as it may be shown, with secrets masked.
+    pub fn masked(&self, candidate: &Candidate<'_>, planned: Planned<'_>, at: Timestamp) -> Option<Request> {
+        let given = self.given_as(candidate, planned, at);
+        given.version()?.webhook.render_masked(&given.context()?).ok()
     }
 
     pub fn steps(&self, candidate: &Candidate<'_>) -> Steps {
         let facts = self.entering(candidate);
         let entering = entering::steps(&facts);
         let enters = entering.iter().all(|step| step.refused.is_none());
-        let sending =
-            if enters { self.with_given(candidate, facts.due_at, admit::steps) } else { Vec::new() };
+        let sending = match facts.ends_at_once().filter(|_| enters) {
+            Some((reason, saw)) => {
+                let stopped = Some(Decision::Suppress(reason, saw.clone()));
+                vec![admit::Step { gate: "due", saw, stopped }]
+            }
+            None if enters => self.with_given(candidate, facts.due_at, admit::steps),
+            None => Vec::new(),
+        };
         Steps { entering, sending }
     }
 
@@ -114,6 +164,13 @@ impl<'a> Trial<'a> {
     /// Whether the user would not enter, without the words.
     pub fn refused_quietly(&self, candidate: &Candidate<'_>) -> bool {
         entering::refused(&self.entering(candidate)).is_some()
+    }
+
+    /// Whether the user belongs to the audience, whatever sets the campaign off.
+    pub fn is_in_audience(&self, profile: &Profile, due_at: Timestamp) -> bool {
+        let by_occurrence =
+            Entering::by_occurrence(self.record, self.campaign, due_at, Some(profile), due_at);
+        entering::refused(&by_occurrence).is_none()
     }
 
     /// The request as it would be posted, whatever the gates say; and as it may be shown, with secrets masked.
@@ -185,9 +242,18 @@ impl<'a> Trial<'a> {
     }
 
     fn given<'c>(&'c self, candidate: &Candidate<'c>, send: &'c DueSend, due_at: Timestamp) -> Given<'c> {
+        self.given_as(candidate, Planned { send, send_id: NO_SEND }, due_at.max(candidate.at))
+    }
+
+    fn given_as<'c>(
+        &'c self,
+        candidate: &Candidate<'c>,
+        Planned { send, send_id }: Planned<'c>,
+        now: Timestamp,
+    ) -> Given<'c> {
         Given {
             send,
-            send_id: NO_SEND,
+            send_id,
             class: Class::First,
             control: &self.control,
             record: self.record,
@@ -198,8 +264,18 @@ impl<'a> Trial<'a> {
             kept: None,
             secrets: self.secrets,
             policy: self.policy,
-            now: due_at.max(candidate.at),
+            now,
         }
+    }
+}
+
+fn fate(decision: Decision) -> Fate {
+    match decision {
+        Decision::Send(request) => Fate::Sent(request),
+        Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
+        Decision::Hold(until, text) => Fate::Waits(until, text),
+        Decision::Later(due_at) => Fate::Waits(due_at, "the user's clock is not there yet".to_owned()),
+        Decision::Refuse(reason, text) => Fate::Refused(reason, text),
     }
 }
 

@@ -192,6 +192,13 @@ pub const RECENT_ITEM_BYTES_MAX: usize = 1024 + 512;
 pub const RECENT_MET_MAX: usize = 32;
 /// Users or events that a rehearsal tries.
 pub const REHEARSED_MAX: usize = 100;
+/// Occurrences of one plan; each looks at every user.
+pub const PLAN_OCCURRENCES_MAX: usize = 100;
+/// How far ahead a plan looks.
+pub const PLAN_WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Entries of a plan that are told singly, and what their requests may have in bytes.
+pub const PLAN_ENTRIES_MAX: usize = 1_000;
+pub const PLAN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An audience above this is confirmed by its number.
 pub const AUDIENCE_UNCONFIRMED_MAX: i64 = 1_000;
 /// Rows of one page of a listing.

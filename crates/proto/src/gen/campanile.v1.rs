@@ -3820,6 +3820,257 @@ impl ::prost::Name for ExchangeTiming {
         "/campanile.v1.ExchangeTiming".into()
     }
 }
+/// Asks how many users an audience has.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EstimateAudienceRequest {
+    /// Whose audience. Required.
+    #[prost(oneof = "estimate_audience_request::Subject", tags = "1, 2, 3")]
+    pub subject: ::core::option::Option<estimate_audience_request::Subject>,
+}
+/// Nested message and enum types in `EstimateAudienceRequest`.
+pub mod estimate_audience_request {
+    /// Whose audience. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Subject {
+        /// A stored campaign, in its newest revision. Conditions about time are judged as of its next occurrence.
+        #[prost(string, tag = "1")]
+        CampaignId(::prost::alloc::string::String),
+        /// A campaign as written, likewise; it is not stored.
+        #[prost(message, tag = "2")]
+        Campaign(super::Campaign),
+        /// An audience alone, judged as of now.
+        #[prost(message, tag = "3")]
+        Audience(super::Audience),
+    }
+}
+impl ::prost::Name for EstimateAudienceRequest {
+    const NAME: &'static str = "EstimateAudienceRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EstimateAudienceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EstimateAudienceRequest".into()
+    }
+}
+/// How many users an audience has, or how far the counting is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EstimateAudienceResponse {
+    /// Users looked at so far.
+    #[prost(int64, tag = "1")]
+    pub users: i64,
+    /// How many of them are in the audience.
+    #[prost(int64, tag = "2")]
+    pub audience: i64,
+    /// How many of those are held back for comparison (audience.holdback_percent), and so are never sent.
+    #[prost(int64, tag = "3")]
+    pub held_back: i64,
+    /// Whether everybody was looked at.
+    #[prost(bool, tag = "4")]
+    pub is_complete: bool,
+}
+impl ::prost::Name for EstimateAudienceResponse {
+    const NAME: &'static str = "EstimateAudienceResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EstimateAudienceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EstimateAudienceResponse".into()
+    }
+}
+/// Asks what a campaign would do.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanCampaignRequest {
+    /// How far ahead to look, from now, at most 366 days; at most 100 occurrences are planned. Left out: the next occurrence,
+    /// whenever it is. It means nothing to a campaign that follows events or is entered by hand.
+    #[prost(message, optional, tag = "3")]
+    pub window: ::core::option::Option<::prost_types::Duration>,
+    /// How many entries to tell singly, with their requests: the first by due instant and user id, at most 1,000 and as many as fit
+    /// into 4 MiB. 0: none.
+    #[prost(int32, tag = "4")]
+    pub entries: i32,
+    /// The values of an entry by hand, a JSON object. Empty: none.
+    #[prost(string, tag = "5")]
+    pub values: ::prost::alloc::string::String,
+    /// What is planned. Required.
+    #[prost(oneof = "plan_campaign_request::Subject", tags = "1, 2")]
+    pub subject: ::core::option::Option<plan_campaign_request::Subject>,
+}
+/// Nested message and enum types in `PlanCampaignRequest`.
+pub mod plan_campaign_request {
+    /// What is planned. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Subject {
+        /// A stored campaign, in its newest revision; a draft as if it were activated now, a paused one as if it were resumed.
+        #[prost(string, tag = "1")]
+        CampaignId(::prost::alloc::string::String),
+        /// A campaign as written, as if it were activated now; it is not stored.
+        #[prost(message, tag = "2")]
+        Campaign(super::Campaign),
+    }
+}
+impl ::prost::Name for PlanCampaignRequest {
+    const NAME: &'static str = "PlanCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PlanCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PlanCampaignRequest".into()
+    }
+}
+/// A plan, or how far the planning is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanCampaignResponse {
+    /// Users or events looked at so far.
+    #[prost(int64, tag = "1")]
+    pub looked_at: i64,
+    /// With the last answer only.
+    #[prost(message, optional, tag = "2")]
+    pub plan: ::core::option::Option<CampaignPlan>,
+}
+impl ::prost::Name for PlanCampaignResponse {
+    const NAME: &'static str = "PlanCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PlanCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PlanCampaignResponse".into()
+    }
+}
+/// What a campaign would do. Users are taken as they are now. Delivery depends on the far end and is not foretold; sends that
+/// are planned already are not counted again. Entry limits and pending entries of triggered campaigns are not reckoned with.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CampaignPlan {
+    /// The same in one plain sentence.
+    #[prost(string, tag = "1")]
+    pub sentence: ::prost::alloc::string::String,
+    /// The occurrences in their order. For a campaign that is entered by hand: everybody of its audience, now. For a triggered one:
+    /// none.
+    #[prost(message, repeated, tag = "2")]
+    pub occurrences: ::prost::alloc::vec::Vec<PlannedOccurrence>,
+    /// All of it together. For a triggered campaign: the latest events that it names, up to 1,000 of a shard, as if each happened again now.
+    #[prost(message, optional, tag = "3")]
+    pub total: ::core::option::Option<PlannedCounts>,
+    /// Occurrences that would be missed: they are past.
+    #[prost(int64, tag = "4")]
+    pub missed: i64,
+    /// There are more occurrences in the window than were planned.
+    #[prost(bool, tag = "5")]
+    pub has_more: bool,
+    /// The first entries, as many as asked for.
+    #[prost(message, repeated, tag = "6")]
+    pub entries: ::prost::alloc::vec::Vec<PlannedEntry>,
+}
+impl ::prost::Name for CampaignPlan {
+    const NAME: &'static str = "CampaignPlan";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignPlan".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignPlan".into()
+    }
+}
+/// One occurrence as it would be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedOccurrence {
+    /// When. On users' own clocks: the wall clock, read as UTC.
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether each user's own clock counts.
+    #[prost(bool, tag = "2")]
+    pub is_on_own_clocks: bool,
+    /// What would become of it.
+    #[prost(message, optional, tag = "3")]
+    pub counts: ::core::option::Option<PlannedCounts>,
+    /// When its last send would be sent; later than the due instant where quiet hours or the throttle make it wait. Left out where
+    /// nothing would be sent.
+    #[prost(message, optional, tag = "4")]
+    pub last_sent_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for PlannedOccurrence {
+    const NAME: &'static str = "PlannedOccurrence";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PlannedOccurrence".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PlannedOccurrence".into()
+    }
+}
+/// What would become of users: considered = refused + entered; entered = sent + suppressed + waiting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedCounts {
+    /// Users or events looked at that the campaign concerns.
+    #[prost(int64, tag = "1")]
+    pub considered: i64,
+    /// Those that would not enter, by reason.
+    #[prost(message, repeated, tag = "2")]
+    pub refused: ::prost::alloc::vec::Vec<RefusalCount>,
+    /// Those that would.
+    #[prost(int64, tag = "3")]
+    pub entered: i64,
+    /// Sends that would be posted.
+    #[prost(int64, tag = "4")]
+    pub sent: i64,
+    /// Those of them that would wait for the end of quiet hours first.
+    #[prost(int64, tag = "5")]
+    pub after_quiet_hours: i64,
+    /// Sends that would be suppressed, by reason. What the throttle leaves over when it expires is in it.
+    #[prost(message, repeated, tag = "6")]
+    pub suppressed: ::prost::alloc::vec::Vec<SuppressionCount>,
+    /// Sends that would wait for something that nobody knows the end of, such as a secret that is gone.
+    #[prost(int64, tag = "7")]
+    pub waiting: i64,
+}
+impl ::prost::Name for PlannedCounts {
+    const NAME: &'static str = "PlannedCounts";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PlannedCounts".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PlannedCounts".into()
+    }
+}
+/// One entry as it would be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedEntry {
+    /// The user's id.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// When its occurrence is; left out for a triggered campaign and one that is entered by hand.
+    #[prost(message, optional, tag = "2")]
+    pub occurrence_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its send is due.
+    #[prost(message, optional, tag = "3")]
+    pub due_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The send's id as it will be, where that is known: for an occurrence of a stored campaign. Else empty.
+    #[prost(string, tag = "4")]
+    pub send_id: ::prost::alloc::string::String,
+    /// What would be posted, secrets masked; left out where nothing would.
+    #[prost(message, optional, tag = "5")]
+    pub request: ::core::option::Option<RenderedRequest>,
+    /// Why nothing would be posted.
+    #[prost(enumeration = "SuppressionReason", tag = "6")]
+    pub suppression: i32,
+    /// More about that: the condition that was false, the value that is missing, what it waits for.
+    #[prost(string, tag = "7")]
+    pub detail: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PlannedEntry {
+    const NAME: &'static str = "PlannedEntry";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PlannedEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PlannedEntry".into()
+    }
+}
 /// Asks who was not let in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRefusalsRequest {
@@ -4397,6 +4648,59 @@ pub mod campaign_service_client {
                 .insert(GrpcMethod::new("campanile.v1.CampaignService", "SendTest"));
             self.inner.unary(req, path, codec).await
         }
+        /// Counts the users of an audience, all of them and exactly. Tells how far it is now and then; the last answer is complete.
+        pub async fn estimate_audience(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EstimateAudienceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::EstimateAudienceResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/EstimateAudience",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "EstimateAudience"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says what a campaign would do, on the users that are there: its occurrences, who would be sent what, and who would not and
+        /// why. Stores nothing and sends nothing. Tells how far it is now and then; the last answer holds the plan.
+        pub async fn plan_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlanCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PlanCampaignResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/PlanCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.CampaignService", "PlanCampaign"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Reads the counters of a campaign since it was created.
         pub async fn get_campaign_stats(
             &mut self,
@@ -4559,6 +4863,38 @@ pub mod campaign_service_server {
             request: tonic::Request<super::SendTestRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SendTestResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the EstimateAudience method.
+        type EstimateAudienceStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::EstimateAudienceResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Counts the users of an audience, all of them and exactly. Tells how far it is now and then; the last answer is complete.
+        async fn estimate_audience(
+            &self,
+            request: tonic::Request<super::EstimateAudienceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::EstimateAudienceStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the PlanCampaign method.
+        type PlanCampaignStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PlanCampaignResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Says what a campaign would do, on the users that are there: its occurrences, who would be sent what, and who would not and
+        /// why. Stores nothing and sends nothing. Tells how far it is now and then; the last answer holds the plan.
+        async fn plan_campaign(
+            &self,
+            request: tonic::Request<super::PlanCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::PlanCampaignStream>,
             tonic::Status,
         >;
         /// Reads the counters of a campaign since it was created.
@@ -5199,6 +5535,100 @@ pub mod campaign_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/EstimateAudience" => {
+                    #[allow(non_camel_case_types)]
+                    struct EstimateAudienceSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::ServerStreamingService<
+                        super::EstimateAudienceRequest,
+                    > for EstimateAudienceSvc<T> {
+                        type Response = super::EstimateAudienceResponse;
+                        type ResponseStream = T::EstimateAudienceStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EstimateAudienceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::estimate_audience(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EstimateAudienceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/PlanCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlanCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::ServerStreamingService<super::PlanCampaignRequest>
+                    for PlanCampaignSvc<T> {
+                        type Response = super::PlanCampaignResponse;
+                        type ResponseStream = T::PlanCampaignStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::plan_campaign(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlanCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
