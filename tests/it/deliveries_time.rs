@@ -25,7 +25,7 @@ fn suppressed(stats: &wire::CampaignStats) -> BTreeMap<wire::SuppressionReason, 
     clippy::disallowed_types,
     reason = "an author writes wall-clock times by the machine's clock"
 )]
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).expect("a time")
 }
 
