@@ -4,6 +4,7 @@
 
 use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
 use campanile_core::behaviour::{Behaviour, Values};
+use campanile_core::campaign_history::{Arm, CampaignHistory, LastSend};
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, Schedule, State, Transition};
 use campanile_core::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
 use campanile_core::delivery_record::{DeliveryRecord, OpenEntry, Status};
@@ -182,7 +183,7 @@ fn a_profile_written_before_behaviour_had_days_is_still_read() {
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
         .collect();
     let read = Profile::unpack(&bytes).expect("format 1");
-    let Profile { id, attributes, time_zone, created_at, behaviour } = profile();
+    let Profile { id, attributes, time_zone, created_at, behaviour, .. } = profile();
     assert_eq!(
         (&read.id, &read.attributes, &read.time_zone, read.created_at),
         (&id, &attributes, &time_zone, created_at)
@@ -333,6 +334,26 @@ fn the_outcome_of_a_send_stands_in_front_of_its_row() {
     let item = LogItem::Outcome(outcome);
     check("send_outcome.hex", &hex(&item.pack()));
     assert_eq!(LogItem::unpack(&item.pack()), Ok(item));
+}
+
+#[test]
+fn a_campaign_history_keeps_its_bytes() {
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(1_795_510_800_000 + ms).unwrap();
+    let last = |arm| LastSend { at: at(3), key: 0x0102_0304_0506_0708, action: 9, arm, is_converted: true };
+    let sent = CampaignHistory {
+        delivered_at: Some(at(1)),
+        failed_at: Some(at(2)),
+        last: Some(last(Arm::Sent(Slug::new("bold")))),
+        posted_key: 0x1112_1314_1516_1718,
+        is_posted: true,
+    };
+    let held_back = CampaignHistory { last: Some(last(Arm::HeldBack)), ..CampaignHistory::default() };
+    let all = [sent, held_back, CampaignHistory::default()];
+    let written: Vec<String> = all.iter().map(|history| hex(&history.encode())).collect();
+    check("campaign_history.hex", &written.join("\n"));
+    for history in all {
+        assert_eq!(CampaignHistory::decode(&history.encode()), Ok(history));
+    }
 }
 
 #[test]

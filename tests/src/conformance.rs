@@ -40,6 +40,12 @@ macro_rules! conforms {
             in_every_shard_the_counters_add_up,
             wake_ups_are_not_lost,
         );
+        $crate::conforms!($make, conformance_histories:
+            a_settle_notes_what_its_user_had,
+            users_and_entries_are_counted_once,
+            lateness_is_counted_of_first_requests,
+            of_many_campaigns_the_quietest_are_forgotten,
+        );
         $crate::conforms!($make, conformance_races:
             of_racing_saves_one_wins,
             racing_event_passes_apply_each_event_once_and_in_order,

@@ -133,6 +133,7 @@ pub async fn a_send_is_counted_under_its_variant_too(store: &dyn Store, shard: S
         ("bold", VariantCounter::Attempts, 3),
         ("plain-2", VariantCounter::Suppressed, 1),
         ("plain-2", VariantCounter::Attempts, 1),
+        ("plain-2", VariantCounter::Retries, 1),
     ];
     assert_eq!(counted, expected);
     assert!(stats.contains(&(Counter::Delivered(0), 2)), "and under its action: {stats:?}");

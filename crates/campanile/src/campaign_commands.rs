@@ -4,6 +4,7 @@ use campanile_proto::short_form::short_form;
 use campanile_proto::v1 as wire;
 
 use crate::apply::{self, next_command};
+use crate::campaign_stats;
 use crate::cli::{CampaignCommand, ConsentArgs, EndArgs};
 use crate::connect::Api;
 use crate::enter;
@@ -182,7 +183,7 @@ async fn stats(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
     if output.is_json() {
         return output.message(&stats);
     }
-    output.table(&["WHAT", "HOW MANY"], &stats_rows(&stats));
+    output.table(&["WHAT", "HOW MANY"], &campaign_stats::rows(&stats));
     output.next(&format!("campanile sends list --campaign {}", stats.campaign_id));
     Ok(())
 }
@@ -209,61 +210,4 @@ async fn refusals(mut api: Api, id: String, limit: i32, output: Output) -> Resul
     output.table(&["WHEN", "USER", "REASON", "DETAIL"], &rows);
     output.next(&format!("campanile campaign stats {id}"));
     Ok(())
-}
-
-/// Each count under the one it is a part of.
-fn stats_rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
-    let row = |name: String, n: i64| vec![name, n.to_string()];
-    let mut rows = vec![row("users considered".to_owned(), stats.triggered)];
-    rows.push(row("  entered".to_owned(), stats.entered));
-    if stats.held_back > 0 {
-        rows.push(row("    of these held back".to_owned(), stats.held_back));
-    }
-    for refused in &stats.refused {
-        rows.push(row(format!("  refused: {}", words::refusal(refused.reason())), refused.count));
-    }
-    rows.push(row("entries finished".to_owned(), stats.finished));
-    rows.push(row("sends planned".to_owned(), stats.planned));
-    rows.push(row("  pending".to_owned(), stats.pending));
-    rows.push(row("  delivered".to_owned(), stats.delivered));
-    rows.push(row("  failed".to_owned(), stats.failed));
-    for suppressed in &stats.suppressed {
-        rows.push(row(
-            format!("  suppressed: {}", words::suppression(suppressed.reason())),
-            suppressed.count,
-        ));
-    }
-    rows.push(row("requests made".to_owned(), stats.attempts));
-    rows.push(row("  again after one that failed".to_owned(), stats.retries));
-    for action in &stats.actions {
-        for variant in &action.variants {
-            let name = |what: &str| format!("{}, variant {}: {what}", action.action, variant.variant);
-            rows.push(row(name("delivered"), variant.delivered));
-            rows.push(row(name("failed"), variant.failed));
-            rows.push(row(name("suppressed"), variant.suppressed));
-        }
-    }
-    rows
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_has_its_row() {
-        let stats = wire::CampaignStats {
-            triggered: 5,
-            entered: 4,
-            refused: vec![wire::RefusalCount { reason: wire::RefusalReason::EntryLimit as i32, count: 1 }],
-            suppressed: vec![wire::SuppressionCount {
-                reason: wire::SuppressionReason::Expired as i32,
-                count: 2,
-            }],
-            ..Default::default()
-        };
-        let rows = stats_rows(&stats);
-        assert!(rows.contains(&vec!["  refused: entry_limit".to_owned(), "1".to_owned()]), "{rows:?}");
-        assert!(rows.contains(&vec!["  suppressed: expired".to_owned(), "2".to_owned()]), "{rows:?}");
-    }
 }

@@ -29,6 +29,7 @@ mod campaign_commands;
 mod campaign_files;
 mod campaign_new;
 mod campaign_next;
+mod campaign_stats;
 mod difference;
 mod enter;
 mod plan;

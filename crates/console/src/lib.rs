@@ -17,6 +17,7 @@ mod trial;
 mod verbs;
 
 mod view_activate;
+mod view_arms;
 mod view_campaign;
 mod view_campaigns;
 mod view_editor;

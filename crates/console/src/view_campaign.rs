@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::frame::Frame;
 use crate::hidden;
 use crate::reasons::{Reason, refusal, suppression};
+use crate::view_arms::{Arm, arms, lateness};
 use crate::view_campaigns::Totals;
 use crate::words::{Moment, delivery, explain_href, instant, occurrence, segment, send_state, state, why};
 
@@ -41,6 +42,11 @@ pub(crate) struct CampaignPage {
     pub(crate) updated_at: Moment,
     pub(crate) attempts: i64,
     pub(crate) retries: i64,
+    pub(crate) reached: i64,
+    pub(crate) users: i64,
+    /// How late its sends were; empty where none was sent.
+    pub(crate) lateness: String,
+    pub(crate) arms: Vec<Arm>,
     pub(crate) suppressed: Vec<ReasonCount>,
     pub(crate) refused: Vec<ReasonCount>,
     pub(crate) sends: Vec<SendLine>,
@@ -147,6 +153,10 @@ pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> Campa
         updated_at: Moment::at(campaign.updated_at.as_ref()),
         attempts: stats.attempts,
         retries: stats.retries,
+        reached: stats.reached,
+        users: stats.users,
+        lateness: stats.latency.as_ref().map(lateness).unwrap_or_default(),
+        arms: arms(&stats),
         suppressed: sorted(
             stats.suppressed.iter().map(|row| count(suppression(row.reason()), row.count)).collect(),
         ),

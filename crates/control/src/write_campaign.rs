@@ -303,7 +303,7 @@ fn limits(from: &draft::Limits) -> wire::Limits {
     }
 }
 
-fn duration(from: Duration) -> prost_types::Duration {
+pub fn duration(from: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(from.as_secs()).unwrap_or(i64::MAX),
         nanos: from.subsec_nanos() as i32,

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Counter, VariantCounter};
+use campanile_core::latency::Latency;
 use campanile_core::ports::RefusedRow;
 use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::slug::Slug;
 use campanile_proto::v1 as wire;
 
-use crate::write_campaign::timestamp;
+use crate::write_campaign::{duration, timestamp};
 
 pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire::CampaignStats {
     let mut stats = wire::CampaignStats { campaign_id: record.id.clone(), ..Default::default() };
     let mut suppressed = BTreeMap::<Suppression, i64>::new();
+    let mut latencies = Latencies::default();
     for &(counter, n) in counters {
         match counter {
             Counter::Triggered => stats.triggered += n,
@@ -41,6 +44,7 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
             Counter::Suppressed(action, reason) => {
                 if reason == Suppression::Holdback {
                     stats.held_back += n;
+                    at(&mut stats, record, action).held_back += n;
                 }
                 *suppressed.entry(reason).or_default() += n;
                 at(&mut stats, record, action).suppressed.push(suppression_count(reason, n));
@@ -53,6 +57,20 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
                 stats.retries += n;
                 at(&mut stats, record, action).retries += n;
             }
+            Counter::Users => stats.users += n,
+            Counter::Reached => stats.reached += n,
+            Counter::Latency(action, bucket) => {
+                note(&mut latencies.all, bucket, n);
+                note(latencies.actions.entry(action).or_default(), bucket, n);
+            }
+            Counter::Converted(action) => {
+                stats.converted += n;
+                at(&mut stats, record, action).converted += n;
+            }
+            Counter::ConvertedHeldBack(action) => {
+                stats.held_back_converted += n;
+                at(&mut stats, record, action).held_back_converted += n;
+            }
             Counter::Variant(action, name, of) => {
                 let variant = variant(at(&mut stats, record, action), name.as_str());
                 match of {
@@ -60,10 +78,16 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
                     VariantCounter::Failed => variant.failed += n,
                     VariantCounter::Suppressed => variant.suppressed += n,
                     VariantCounter::Attempts => variant.attempts += n,
+                    VariantCounter::Retries => variant.retries += n,
+                    VariantCounter::Converted => variant.converted += n,
+                    VariantCounter::Latency(bucket) => {
+                        note(latencies.variants.entry((action, name)).or_default(), bucket, n);
+                    }
                 }
             }
         }
     }
+    latencies.write(&mut stats, record);
     stats.suppressed = suppressed.into_iter().map(|(reason, n)| suppression_count(reason, n)).collect();
     stats.refused.sort_by_key(|row| row.reason);
     for action in &mut stats.actions {
@@ -71,6 +95,46 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
         action.variants.sort_by(|a, b| a.variant.cmp(&b.variant));
     }
     stats
+}
+
+/// Histograms that are still filled.
+#[derive(Default)]
+struct Latencies {
+    all: Latency,
+    actions: BTreeMap<u8, Latency>,
+    variants: BTreeMap<(u8, Slug), Latency>,
+}
+
+impl Latencies {
+    fn write(self, stats: &mut wire::CampaignStats, record: &CampaignRecord) {
+        stats.latency = write_latency(&self.all);
+        for (action, latency) in self.actions {
+            at(stats, record, action).latency = write_latency(&latency);
+        }
+        for ((action, name), latency) in self.variants {
+            variant(at(stats, record, action), name.as_str()).latency = write_latency(&latency);
+        }
+    }
+}
+
+fn note(latency: &mut Latency, bucket: u8, n: i64) {
+    latency.add(bucket, n.max(0).unsigned_abs());
+}
+
+/// None where nothing was counted.
+fn write_latency(latency: &Latency) -> Option<wire::Latency> {
+    let within = |share| {
+        let ms = latency.within_ms(share)?;
+        Some(duration(std::time::Duration::from_millis(ms)))
+    };
+    let longest = within(1.0)?;
+    Some(wire::Latency {
+        sends: i64::try_from(latency.sends()).unwrap_or(i64::MAX),
+        p50: within(0.5),
+        p90: within(0.9),
+        p99: within(0.99),
+        longest: Some(longest),
+    })
 }
 
 /// A refusal kept singly.

@@ -23,6 +23,16 @@ pub enum Counter {
     Attempts(u8),
     /// Attempts that led to another one.
     Retries(u8),
+    /// Users for whom at least one POST was made.
+    Users,
+    /// Entries of which at least one POST was made.
+    Reached,
+    /// Sends whose first POST began so late: a bucket of `latency`.
+    Latency(u8, u8),
+    /// Sends that an event followed which counts as a success of the campaign.
+    Converted(u8),
+    /// The same, of those whose users are held back.
+    ConvertedHeldBack(u8),
     /// How sends of one variant of the action ended, and its POSTs; not those whose sender died too often.
     Variant(u8, Slug, VariantCounter),
 }
@@ -33,23 +43,35 @@ pub enum VariantCounter {
     Failed,
     Suppressed,
     Attempts,
+    Retries,
+    Latency(u8),
+    Converted,
 }
 
 impl VariantCounter {
-    const ALL: [VariantCounter; 4] = [
-        VariantCounter::Delivered,
-        VariantCounter::Failed,
-        VariantCounter::Suppressed,
-        VariantCounter::Attempts,
-    ];
-
-    fn name(self) -> &'static str {
+    fn field(self) -> String {
         match self {
-            VariantCounter::Delivered => "delivered",
-            VariantCounter::Failed => "failed",
-            VariantCounter::Suppressed => "suppressed",
-            VariantCounter::Attempts => "attempts",
+            VariantCounter::Delivered => "delivered".to_owned(),
+            VariantCounter::Failed => "failed".to_owned(),
+            VariantCounter::Suppressed => "suppressed".to_owned(),
+            VariantCounter::Attempts => "attempts".to_owned(),
+            VariantCounter::Retries => "retries".to_owned(),
+            VariantCounter::Latency(bucket) => format!("latency.{bucket}"),
+            VariantCounter::Converted => "converted".to_owned(),
         }
+    }
+
+    fn parse(name: &str, rest: Option<&str>) -> Option<VariantCounter> {
+        Some(match name {
+            "delivered" => VariantCounter::Delivered,
+            "failed" => VariantCounter::Failed,
+            "suppressed" => VariantCounter::Suppressed,
+            "attempts" => VariantCounter::Attempts,
+            "retries" => VariantCounter::Retries,
+            "latency" => VariantCounter::Latency(rest?.parse().ok()?),
+            "converted" => VariantCounter::Converted,
+            _ => return None,
+        })
     }
 }
 
@@ -62,7 +84,7 @@ pub struct Count {
 }
 
 impl Counter {
-    /// The stored name: `entered`, `refused.paused`, `planned.0`, `suppressed.0.expired`, `variant.0.bold.delivered`.
+    /// The stored name: `entered`, `refused.paused`, `planned.0`, `suppressed.0.expired`, `latency.0.37`, `variant.0.bold.delivered`.
     pub fn field(self) -> String {
         match self {
             Counter::Triggered => "triggered".to_owned(),
@@ -77,7 +99,12 @@ impl Counter {
             Counter::Suppressed(a, reason) => format!("suppressed.{a}.{}", reason.name()),
             Counter::Attempts(a) => format!("attempts.{a}"),
             Counter::Retries(a) => format!("retries.{a}"),
-            Counter::Variant(a, name, of) => format!("variant.{a}.{}.{}", name.as_str(), of.name()),
+            Counter::Users => "users".to_owned(),
+            Counter::Reached => "reached".to_owned(),
+            Counter::Latency(a, bucket) => format!("latency.{a}.{bucket}"),
+            Counter::Converted(a) => format!("converted.{a}"),
+            Counter::ConvertedHeldBack(a) => format!("converted_held_back.{a}"),
+            Counter::Variant(a, name, of) => format!("variant.{a}.{}.{}", name.as_str(), of.field()),
         }
     }
 
@@ -99,9 +126,14 @@ impl Counter {
             "suppressed" => Counter::Suppressed(action()?, Suppression::from_name(parts.next()?)?),
             "attempts" => Counter::Attempts(action()?),
             "retries" => Counter::Retries(action()?),
+            "users" => Counter::Users,
+            "reached" => Counter::Reached,
+            "latency" => Counter::Latency(action()?, parts.next()?.parse().ok()?),
+            "converted" => Counter::Converted(action()?),
+            "converted_held_back" => Counter::ConvertedHeldBack(action()?),
             "variant" => {
-                let (name, of) = (Slug::new(parts.next()?)?, parts.next()?);
-                let of = VariantCounter::ALL.into_iter().find(|known| known.name() == of)?;
+                let name = Slug::new(parts.next()?)?;
+                let of = VariantCounter::parse(parts.next()?, parts.next())?;
                 Counter::Variant(action()?, name, of)
             }
             _ => return None,

@@ -20,10 +20,12 @@ pub mod user;
 mod user_bytes;
 
 pub mod attempt;
+pub mod campaign_history;
 pub mod control_word;
 pub mod counter;
 pub mod delivery_record;
 pub mod due_send;
+pub mod latency;
 pub mod log_row;
 pub mod send_outcome;
 
@@ -109,10 +111,12 @@ pub mod campaign_delivery;
 pub mod campaign_fields;
 pub mod campaign_record;
 pub mod draft;
+pub mod history_port;
 pub mod manual_clock;
 pub mod ports;
 pub mod quiet_hours;
 pub mod retry;
 pub mod sends_query;
+pub mod settled;
 pub mod throttle;
 pub mod triggered;

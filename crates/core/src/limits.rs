@@ -178,6 +178,14 @@ pub const LOG_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const FAILED_MAX: usize = 100_000;
 /// And for how long, with their requests.
 pub const FAILED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Campaigns of which it is remembered what one user had; a history is about 60 bytes.
+pub const HISTORIES_MAX: usize = 128;
+/// Of more, so many at once are forgotten: looking for the oldest costs as much as remembering a hundred.
+pub const HISTORIES_FORGOTTEN: usize = 16;
+/// Campaigns that one campaign's conditions ask about.
+pub const HISTORIES_ASKED_MAX: usize = 16;
+/// Histories read by one call.
+pub const HISTORIES_READ_MAX: usize = 2_000;
 /// The last sends of a campaign that decide whether it pauses itself.
 pub const AUTO_PAUSE_SENDS: usize = 100;
 /// Refusals kept singly, per campaign.

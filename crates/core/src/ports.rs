@@ -15,6 +15,7 @@ use crate::counter::{Count, Counter};
 use crate::delivery_record::{RecordChange, StoredRecord};
 use crate::draft::Draft;
 use crate::due_send::{DueEntry, Lease, SendId};
+use crate::history_port::CampaignHistories;
 use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::reason::{Failure, Refusal, Suppression};
@@ -53,7 +54,7 @@ pub trait Clock: Send + Sync {
 
 /// Everything together; one object per process.
 pub trait Store:
-    Campaigns + Users + Events + Occurrences + Queue + Limits + Ledger + Secrets + Send + Sync
+    Campaigns + Users + Events + Occurrences + Queue + Limits + Ledger + Secrets + CampaignHistories + Send + Sync
 {
     fn layout(&self) -> &Layout;
 
@@ -313,6 +314,7 @@ pub trait Queue {
 
     /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has
     /// `EMIT`, a send that ends, or was posted for the first time, appends a `SendOutcome` to the shard's event log, however long that is.
+    /// Notes in the histories of users what `settled::happened` says.
     fn settle<'a>(&'a self, shard: Shard, settlements: &'a [Settlement]) -> Answer<'a, Vec<bool>>;
 
     /// Takes back sends whose lease ran out; the fifth time the send fails as `abandoned`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::behaviour::Behaviour;
+use crate::campaign_history::Histories;
 use crate::event::Event;
 use crate::limits;
 use crate::user_bytes;
@@ -24,6 +25,8 @@ pub struct Profile {
     pub created_at: Timestamp,
     /// By event name.
     pub behaviour: BTreeMap<String, Behaviour>,
+    /// Of campaigns that somebody asks about. Kept apart from the profile, and filled in where a condition looks at them.
+    pub histories: Histories,
 }
 
 /// What a client says about one user; checked at the door.
@@ -45,6 +48,7 @@ impl Profile {
             time_zone: None,
             created_at,
             behaviour: BTreeMap::new(),
+            histories: Histories::default(),
         }
     }
 

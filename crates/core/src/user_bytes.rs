@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::behaviour::{Behaviour, Values};
 use crate::behaviour_bytes;
+use crate::campaign_history::Histories;
 use crate::limits;
 use crate::user::Profile;
 
@@ -82,7 +83,7 @@ fn read_packed(mut bytes: &[u8]) -> Result<Profile, String> {
     let Unpacked(id, attributes, time_zone, created_ms) =
         rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
     let created_at = Timestamp::from_millisecond(created_ms).map_err(|e| e.to_string())?;
-    Ok(Profile { id, attributes, time_zone, created_at, behaviour })
+    Ok(Profile { id, attributes, time_zone, created_at, behaviour, histories: Histories::default() })
 }
 
 #[derive(Deserialize)]
@@ -103,5 +104,6 @@ fn read_without_days(bytes: &[u8]) -> Result<Profile, String> {
         let (first_at, last_at) = (instant(first_ms)?, instant(last_ms)?);
         behaviour.insert(name, Behaviour { count, first_at, last_at, values, days: Vec::new() });
     }
-    Ok(Profile { id, attributes, time_zone, created_at: instant(created_ms)?, behaviour })
+    let histories = Histories::default();
+    Ok(Profile { id, attributes, time_zone, created_at: instant(created_ms)?, behaviour, histories })
 }

@@ -13,6 +13,7 @@
 //! | `P u:<5>` | string | version (8 bytes), packed profile |
 //! | `P x:<5>` | hash | campaign + key -> what an entry keeps until its send ended |
 //! | `P n:<5>` | hash | campaign -> delivery record; campaign + key -> mark of an entry's send |
+//! | `P h:<5>` | hash | campaign -> what the user had of it |
 //! | `P r:<5>` | hash | campaign + key + action -> rendered request with its attempts |
 //! | `P ctl`, `P ctlno` | hash, int | campaign -> control word; grows with every change of one |
 //! | `P w:<width>:<start>`, `P wheel`, `P soon` | list, zset, zset | due entries by bucket; buckets by opening instant; due entries by instant |

@@ -26,6 +26,7 @@ mod secrets;
 mod settle;
 mod users;
 
+mod histories;
 mod ledger;
 mod log_position;
 mod log_reader;

@@ -15,6 +15,7 @@ const BASE: &str = include_str!("lua/base.lua");
 const PLACE: &str = include_str!("lua/place.lua");
 const INTAKE: &str = include_str!("lua/intake.lua");
 const ROWS: &str = include_str!("lua/rows.lua");
+const HISTORY: &str = include_str!("lua/history.lua");
 const PEOPLE: &str = include_str!("lua/people.lua");
 
 /// The first line, `#!lua`, must stay the first.
@@ -53,10 +54,11 @@ scripts! {
     open_users [] save_users [] list_users [PEOPLE]
     accept_events [] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
-    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS] reclaim [PLACE]
+    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY] reclaim [PLACE]
     set_control [PLACE] control []
     take_tokens []
     log [] stats [] refusals []
+    histories []
     put_aside []
 }
 

@@ -1,11 +1,13 @@
 //! What becomes of a lease: settled in batches, taken back when it ran out, failed as abandoned when it ran out too often.
 
+use campanile_core::campaign_history::Happened;
 use campanile_core::due_send::{Lease, user_hash};
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{Shard, millis};
 use campanile_core::ports::{Settle, Settlement, StoreError};
 use campanile_core::reason::Failure;
+use campanile_core::settled;
 use jiff::Timestamp;
 
 use crate::arguments::Arguments;
@@ -27,7 +29,9 @@ impl RedisStore {
                 .number(limits::LOG_ROWS_MAX)
                 .number(limits::LOG_KEPT.as_millis())
                 .number(limits::FAILED_MAX)
-                .number(limits::FAILED_KEPT.as_millis());
+                .number(limits::FAILED_KEPT.as_millis())
+                .number(limits::HISTORIES_MAX)
+                .number(limits::HISTORIES_FORGOTTEN);
             let mut bytes = 0;
             let fits = |settlement: &&Settlement| {
                 let first = bytes == 0;
@@ -121,6 +125,14 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
         .bytes(if settlement.attempted { "1" } else { "0" })
         .bytes(settlement.variant.as_ref().map_or("", |name| name.as_str()))
         .bytes([settlement.hops])
+        .bytes(match settled::happened(settlement) {
+            Some(Happened::Delivered(_)) => "D",
+            Some(Happened::Failed) => "F",
+            Some(Happened::HeldBack) => "B",
+            Some(Happened::Posted) => "P",
+            None => "",
+        })
+        .bytes(settled::late(settlement).map(|bucket| bucket.to_string()).unwrap_or_default())
         .bytes(text)
         .bytes(kept(&settlement.settle))
         .bytes(settlement.row.as_ref().map(LogRow::encode).unwrap_or_default())

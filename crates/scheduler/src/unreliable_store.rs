@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
+use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::secret::Secret;
@@ -176,4 +178,14 @@ verbs! { Secrets:
     plain put_secret(secret: Secret) -> ();
     plain secrets() -> Vec<Secret>;
     plain delete_secret(name: &'a str) -> bool;
+}
+
+impl CampaignHistories for UnreliableStore {
+    fn histories<'a>(
+        &'a self,
+        shard: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<CampaignHistory>> {
+        self.shaky("histories", self.inner.histories(shard, asked))
+    }
 }

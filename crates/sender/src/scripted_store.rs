@@ -5,12 +5,14 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 
+use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
+use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::secret::Secret;
@@ -313,6 +315,16 @@ impl Limits for ScriptedStore {
         self.state().token_calls.push(want);
         let now = sample::now();
         answer(Taken { tokens: want as u64 / 2, first_at: now, next_at: now + throttle.time_for(1) })
+    }
+}
+
+impl CampaignHistories for ScriptedStore {
+    fn histories<'a>(
+        &'a self,
+        _: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<CampaignHistory>> {
+        answer(vec![CampaignHistory::default(); asked.len()])
     }
 }
 

@@ -25,6 +25,7 @@ mod ring;
 mod settle;
 mod throttles;
 
+mod histories;
 mod ledger;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use campanile_core::number::{Layout, millis};
 use campanile_core::ports::{Settle, Settlement};
 use campanile_core::reason::Failure;
 use campanile_core::send_outcome;
+use campanile_core::settled;
 use rusqlite::params;
 
 use crate::room::{Done, Room};
@@ -59,6 +60,16 @@ impl Room<'_> {
             count(Counter::Attempts(action), 1);
             of_variant(VariantCounter::Attempts).into_iter().for_each(|counter| count(counter, 1));
         }
+        if let Some(bucket) = settled::late(settlement) {
+            count(Counter::Latency(action, bucket), 1);
+            let of = of_variant(VariantCounter::Latency(bucket));
+            of.into_iter().for_each(|counter| count(counter, 1));
+        }
+        if let Some(happened) = settled::happened(settlement) {
+            let news = self.note_history(lane.campaign, &send, happened, settled::is_first(settlement))?;
+            let counted = [(news.user, Counter::Users), (news.entry, Counter::Reached)];
+            counted.into_iter().filter(|(is_new, _)| *is_new).for_each(|(_, counter)| count(counter, 1));
+        }
         let word = self.memory.ring.word(lane.campaign);
         if word.is_some_and(|word| word.keeps_history()) {
             self.mark_settled(lane.campaign, &send, &settlement.settle)?;
@@ -90,6 +101,7 @@ impl Room<'_> {
             Settle::Failed { kept, .. } => self.keep_failed(lane, &send, kept)?,
             Settle::Retry { at, kept } => {
                 count(Counter::Retries(action), 1);
+                of_variant(VariantCounter::Retries).into_iter().for_each(|counter| count(counter, 1));
                 self.keep_request(lane, &send, kept)?;
                 send.has_request = true;
                 let class = if lane.class == Class::First { Class::Retry } else { lane.class };

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::SendId;
+use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::{
     Add, Added, Advance, Advanced, Answer, Campaigns, Changes, Claimed, Clock, EventCommit, EventPage,
@@ -334,6 +336,17 @@ impl Ledger for SqliteStore {
 
     fn recent_events(&self, _shard: Shard, from: u64, limit: usize) -> Answer<'_, RecentEvents> {
         self.read(move |view| view.recent_events(from, limit))
+    }
+}
+
+impl CampaignHistories for SqliteStore {
+    fn histories<'a>(
+        &'a self,
+        _shard: Shard,
+        asked: &'a [(UserNo, CampaignNo)],
+    ) -> Answer<'a, Vec<CampaignHistory>> {
+        let asked = asked.to_vec();
+        self.read(move |view| asked.iter().map(|(user, no)| view.history(*user, *no)).collect())
     }
 }
 

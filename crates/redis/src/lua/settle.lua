@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
--- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms; then per send:
---        member, verdict (D F S N R H B L), attempted (1|0), variant or '', hops (1 byte), text (S and N: reason; R, H, L: 6 bytes
---        of at, H with 6 more of a new due instant), kept request, log row
+-- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms, histories at most, forgotten at once; then per send:
+--        member, verdict (D F S N R H B L), attempted (1|0), variant or '', hops (1 byte), noted (D F B P or ''), late bucket or '',
+--        text (S and N: reason; R, H, L: 6 bytes of at, H with 6 more of a new due instant), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
-local rows_max, rows_ms, failed_max, failed_ms = num(), num(), num(), num()
+local rows_max, rows_ms, failed_max, failed_ms, histories_max, forgotten = num(), num(), num(), num(), num(), num()
 local sends, members = {}, {}
 while arg_at < #ARGV do
-  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), hops = arg(), text = arg(), kept = arg(), row = arg() }
+  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), hops = arg(), noted = arg(), late = arg() }
+  s.text, s.kept, s.row = arg(), arg(), arg()
   sends[#sends + 1] = s
   members[#members + 1] = s.m
 end
@@ -45,7 +46,7 @@ local function of_action(action)
   local names = fields[action]
   if not names then
     names = {}
-    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries' }) do
+    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries', 'latency' }) do
       names[name] = name .. '.' .. action
     end
     fields[action] = names
@@ -142,6 +143,7 @@ local function go_on(s, campaign, names)
       lane = sub(lane, 1, 8) .. '\1'
     end
     tally(campaign, names.retries, 1)
+    of_variant(s, 'retries')
     place(s.text .. lane .. core)
   elseif s.verdict == 'H' then
     core = unpinned(core)
@@ -170,6 +172,18 @@ for i = 1, #live do
   s.core = sub(s.m, 18)
   local campaign, names = sub(s.m, 9, 12), of_action(byte(s.core, 16))
   emit(s, campaign, s.attempted and byte(s.core, 26) == 0)
+  if s.noted ~= '' then
+    local first = s.attempted and byte(s.core, 26) == 0
+    local user, entry = note(sub(s.core, 3, 7), campaign, s.noted, sub(s.core, 8, 16), first, s.variant, histories_max, forgotten)
+    if user + entry > 0 then
+      tally(campaign, 'users', user)
+      tally(campaign, 'reached', entry)
+    end
+  end
+  if s.late ~= '' then
+    tally(campaign, names.latency .. '.' .. s.late, 1)
+    of_variant(s, 'latency.' .. s.late)
+  end
   if s.attempted then
     local attempts = math.min(255, byte(s.core, 26) + 1)
     s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
