@@ -2,6 +2,7 @@
 //!
 //! A format changes only together with its golden file, and then the old file stays, to be read for ever.
 
+use campanile_core::access::AccessToken;
 use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
 use campanile_core::behaviour::{Behaviour, Values};
 use campanile_core::campaign_history::{Arm, CampaignHistory, LastSend};
@@ -15,6 +16,8 @@ use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::reason::{Failure, Refusal, Suppression};
 use campanile_core::recent_event::{self, Decided, Met, RecentEvent};
+use campanile_core::sealing::StoredSecret;
+use campanile_core::secret::Secret;
 use campanile_core::send_outcome::SendOutcome;
 use campanile_core::slug::Slug;
 use campanile_core::user::Profile;
@@ -215,6 +218,23 @@ fn profiles_events_and_entry_values_read_back_as_they_were() {
         assert_eq!(EntryData::unpack(&kept.pack()), Ok(kept));
     }
     assert!(Profile::unpack(&[3, 0x90]).is_err_and(|text| text.contains("format 3")));
+}
+
+#[test]
+fn secrets_and_access_tokens_are_json_documents() {
+    let (name, hosts) = ("KEY".to_owned(), vec!["a.example".to_owned()]);
+    let sealed =
+        StoredSecret::Sealed { name: name.clone(), sealed: "v1.k.AA==".to_owned(), hosts: hosts.clone() };
+    let plain = StoredSecret::Plain(Secret { name, values: vec!["v".to_owned()], hosts });
+    let scopes = ["read".to_owned(), "ingest".to_owned()];
+    let made = at("2026-11-24T08:00:00Z");
+    let until = Some(at("2027-11-24T08:00:00Z"));
+    let (token, _) = AccessToken::make("ci", &scopes, until, "100/s", made, [7; 32]).expect("a token");
+    let written = serde_json::to_string_pretty(&(&sealed, &plain, &token)).expect("JSON");
+    check("access.json", &written);
+    let (_, _, read) =
+        serde_json::from_str::<(StoredSecret, StoredSecret, AccessToken)>(&written).expect("all three");
+    assert_eq!(read, token);
 }
 
 #[test]

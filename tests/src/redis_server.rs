@@ -91,6 +91,13 @@ impl RedisServer {
         self.directory.path()
     }
 
+    /// Every byte that was written so far: the commands, as with `appendonly yes` they are kept.
+    pub fn dump(&self) -> Vec<u8> {
+        let folder = self.directory().join("appendonlydir");
+        let files = std::fs::read_dir(folder).expect("started with appendonly").map_while(Result::ok);
+        files.flat_map(|file| std::fs::read(file.path()).expect("a file")).collect()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -34,6 +34,28 @@ impl Running {
         Running::start(store, None, folder, &["serve"], flags).await
     }
 
+    /// `serve` on a file with these settings in a file of their own; it may name files in `folder`.
+    pub async fn sqlite_set(folder: TempDir, settings: &str) -> Running {
+        let config = folder.path().join("campanile.toml");
+        std::fs::write(&config, settings).expect("written");
+        let store = format!("sqlite:{}", folder.path().join("campanile.db").display());
+        let flags = ["--config".to_owned(), config.display().to_string()];
+        let processes = vec![Process::start("serve", &store, &flags.each_ref().map(String::as_str))];
+        let api = processes[0].api().await;
+        Running { processes, api, store, redis: None, folder }
+    }
+
+    /// The three roles on a Redis, with these settings.
+    pub async fn redis_set(folder: TempDir, settings: &str) -> Running {
+        let config = folder.path().join("campanile.toml");
+        std::fs::write(&config, settings).expect("written");
+        let redis = RedisServer::start_with(&[("appendonly", "yes")]);
+        let flags = ["--config".to_owned(), config.display().to_string()];
+        let flags = flags.each_ref().map(String::as_str);
+        let store = redis.url();
+        Running::start(store, Some(redis), folder, &["control", "scheduler", "sender"], &flags).await
+    }
+
     /// One control, one scheduler and one sender on a Redis.
     pub async fn redis() -> Running {
         Running::on_redis(&["control", "scheduler", "sender"]).await

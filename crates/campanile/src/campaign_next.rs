@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::apply::next_command;
 use crate::campaign_files::{self, Written};
-use crate::connect::connect;
+use crate::connect::{ServerAt, connect};
 use crate::fail::Fail;
 use crate::output::Output;
 use crate::words;
@@ -38,7 +38,7 @@ pub struct CampaignNextArgs {
     count: u32,
 }
 
-pub async fn run(server: &str, args: CampaignNextArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
+pub async fn run(at: &ServerAt, args: CampaignNextArgs, now: Timestamp, output: Output) -> Result<(), Fail> {
     if let Some(path) = args.file {
         let written = campaign_files::read(&[path])?;
         for one in &written {
@@ -48,7 +48,7 @@ pub async fn run(server: &str, args: CampaignNextArgs, now: Timestamp, output: O
         return Ok(());
     }
     let id = args.id.unwrap_or_default();
-    let mut api = connect(server).await?;
+    let mut api = connect(at).await?;
     let request = wire::GetCampaignRequest { id, ..Default::default() };
     let answer = api.campaigns.get_campaign(request).await?.into_inner();
     let campaign = answer.campaign.unwrap_or_default();

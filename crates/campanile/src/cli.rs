@@ -12,8 +12,10 @@ use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
+use crate::connect::ServerAt;
 use crate::next::NextArgs;
 use crate::receive::ReceiveArgs;
+use crate::token_commands::TokenCommand;
 
 /// A self-hosted webhook-campaign engine.
 #[derive(Debug, Parser)]
@@ -26,15 +28,8 @@ use crate::receive::ReceiveArgs;
     found, or some items were bad; 2 what was typed or written is wrong; 3 the server cannot be reached."
 )]
 pub struct Cli {
-    /// The control API that client commands talk to.
-    #[arg(
-        long,
-        global = true,
-        env = "CAMPANILE_SERVER",
-        default_value = "http://127.0.0.1:7070",
-        value_name = "URL"
-    )]
-    pub server: String,
+    #[command(flatten)]
+    pub at: ServerAt,
     /// Print JSON, one object a line.
     #[arg(long, global = true)]
     pub json: bool,
@@ -75,6 +70,9 @@ pub enum Command {
     /// Keep secrets that webhooks may use.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Make, list and revoke access tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print when a cron expression fires, an RFC 3339 instant a line.
     Next(NextArgs),
     /// Print the JSON Schema of the campaign file, for editors.
@@ -407,6 +405,10 @@ pub enum SecretCommand {
     List,
     /// Delete a secret.
     Delete { name: String },
+    /// Print a new key for the file that secrets.key_file names.
+    NewKey,
+    /// Seal every stored secret by the first key of the file.
+    RotateKey,
 }
 
 #[cfg(test)]
@@ -440,6 +442,8 @@ mod tests {
             "campanile events list --campaign first --limit 5",
             "campanile campaign test-send -f a.yaml --user mary",
             "campanile secret set slack --host hooks.slack.com",
+            "campanile secret rotate-key --server https://c.example:7070 --token-file t --ca-file ca.pem",
+            "campanile token create ci --scope ingest --scope read --expires 90d --rate 100/s",
             "campanile users import people.csv --id-column mail --empty=unset",
             "campanile next @daily --zone Europe/Berlin --from 2026-01-01 --count 3",
             "campanile config --check",

@@ -18,13 +18,25 @@ use toml::{Table, Value};
 pub const DEFAULTS: &str = include_str!("config_default.toml");
 const PREFIX: &str = "CAMPANILE_";
 /// Variables that are flags of the command line, not settings.
-const NOT_SETTINGS: [&str; 3] = ["CAMPANILE_SERVER", "CAMPANILE_CONFIG", "CAMPANILE_RECEIVE_LISTEN"];
+const NOT_SETTINGS: [&str; 8] = [
+    "CAMPANILE_SERVER",
+    "CAMPANILE_TOKEN",
+    "CAMPANILE_TOKEN_FILE",
+    "CAMPANILE_CA_FILE",
+    "CAMPANILE_CLIENT_CERT",
+    "CAMPANILE_CLIENT_KEY",
+    "CAMPANILE_CONFIG",
+    "CAMPANILE_RECEIVE_LISTEN",
+];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub store: Store,
     pub listen: Listen,
+    pub auth: Auth,
+    pub tls: Tls,
+    pub secrets: Secrets,
     pub network: Network,
     pub sender: Sender,
     pub log: Log,
@@ -46,6 +58,27 @@ pub struct Listen {
     pub console_hosts: Vec<String>,
     pub intake: SocketAddr,
     pub health: SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub require_on_loopback: bool,
+    pub admin_token_file: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub cert_file: String,
+    pub key_file: String,
+    pub client_ca_file: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub key_file: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -168,6 +201,7 @@ fn check(layer: &str, merged: &Table) -> Result<Config, ConfigError> {
         }
     })?;
     config.policy().map_err(fail)?;
+    config.check_tls().map_err(fail)?;
     if config.sender.slots == 0 || config.sender.slots > 65_536 {
         return Err(fail("sender.slots: expected 1 to 65536".to_owned()));
     }
@@ -239,6 +273,16 @@ impl Config {
         })
     }
 
+    fn check_tls(&self) -> Result<(), String> {
+        let Tls { cert_file, key_file, client_ca_file } = &self.tls;
+        match (cert_file.is_empty(), key_file.is_empty(), client_ca_file.is_empty()) {
+            (false, true, _) => Err("tls.key_file: is missing, and tls.cert_file is set".to_owned()),
+            (true, false, _) => Err("tls.cert_file: is missing, and tls.key_file is set".to_owned()),
+            (true, true, false) => Err("tls.client_ca_file: needs tls.cert_file and tls.key_file".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     fn check_dev(&self) -> Result<(), ConfigError> {
         let Listen { grpc, console, intake, health, .. } = self.listen;
         let listeners = [
@@ -298,6 +342,8 @@ mod tests {
         );
         check(merged("[sender]\nslots = 0", &[], vec![]), "campanile.toml", "sender.slots");
         check(merged("[listen]\ngrpc = \"here\"", &[], vec![]), "campanile.toml", "listen.grpc");
+        check(merged("[tls]\ncert_file = \"a\"", &[], vec![]), "campanile.toml", "tls.key_file");
+        check(merged("[tls]\nclient_ca_file = \"a\"", &[], vec![]), "campanile.toml", "tls.client_ca_file");
         let networks = "[network]\nallow_networks = [\"10.0.0.0/40\"]";
         check(merged(networks, &[], vec![]), "campanile.toml", "network.allow_networks");
         check(

@@ -7,9 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::store_watch::Standing;
 
@@ -22,19 +20,12 @@ struct Health {
     metrics: PrometheusHandle,
 }
 
-/// Serves until `shutdown`.
-pub async fn serve(
-    listener: TcpListener,
-    standing: watch::Receiver<Standing>,
-    metrics: PrometheusHandle,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    let app = Router::new()
+pub fn routes(standing: watch::Receiver<Standing>, metrics: PrometheusHandle) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(write_metrics))
-        .with_state(Health { standing, metrics });
-    axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
+        .with_state(Health { standing, metrics })
 }
 
 /// 200 if this process can do its work now, else 503 with the reason.

@@ -8,21 +8,28 @@ use clap::Parser;
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{CampaignCommand, Cli, Command, ConfigArgs, ServerArgs};
+use crate::cli::{CampaignCommand, Cli, Command, ConfigArgs, SecretCommand, ServerArgs};
 use crate::config::{Config, LogFormat};
 use crate::connect::connect;
 use crate::fail::Fail;
 use crate::output::Output;
 use crate::roles::Roles;
+use crate::token_commands::TokenCommand;
 
 mod cli;
 mod cli_dry_run;
 mod cli_ledger;
 mod config;
+mod door;
+mod faces;
 mod health;
+mod http_server;
+mod keyring;
 mod measures;
+mod random;
 mod roles;
 mod store_watch;
+mod tls_files;
 
 mod apply;
 mod campaign_commands;
@@ -54,6 +61,7 @@ mod receive_shown;
 mod receive_tls;
 mod secret_commands;
 mod send_commands;
+mod token_commands;
 mod watch;
 
 mod clock;
@@ -95,7 +103,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
-    let api = || connect(&cli.server);
+    let api = || connect(&cli.at);
     match cli.command {
         Command::Serve(args) => serve(&args, Roles::ALL).await,
         Command::Control(args) => serve(&args, Roles::CONTROL).await,
@@ -104,7 +112,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Config(args) => show_config(&args, output),
         Command::Campaign(CampaignCommand::New(args)) => campaign_new::run(&args, now(), output),
         Command::Campaign(CampaignCommand::Next(args)) => {
-            campaign_next::run(&cli.server, args, now(), output).await
+            campaign_next::run(&cli.at, args, now(), output).await
         }
         Command::Campaign(command) => campaign_commands::run(api().await?, command, output).await,
         Command::Plan(args) => plan::plan(api().await?, args, output).await,
@@ -113,6 +121,15 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Sends(command) => send_commands::run(api().await?, command, output).await,
         Command::Events(command) => event_commands::run(api().await?, command, output).await,
         Command::Explain(args) => explain::run(api().await?, args, output).await,
+        Command::Secret(SecretCommand::NewKey) => {
+            secret_commands::new_key(output);
+            Ok(())
+        }
+        Command::Token(TokenCommand::New) => {
+            token_commands::new(output);
+            Ok(())
+        }
+        Command::Token(command) => token_commands::run(api().await?, command, now(), output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
         Command::Schema => schema(output),
         Command::Completions(args) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use campanile_control::deployment::Deployment;
 use campanile_core::ports::{Clock, Store, StoreError};
+use campanile_core::sealing::Sealer;
 use campanile_redis::store::RedisStore;
 use campanile_scheduler::run::SchedulerConfig;
 use campanile_sender::run::SenderConfig;
@@ -19,10 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::StoreClock;
 use crate::config::Config;
+use crate::door::Door;
+use crate::faces::{self, Faces};
+use crate::keyring::{self, Keyring};
+use crate::random::{jitter, random};
 use crate::store_watch::{self, Standing};
-use crate::{health, measures};
+use crate::{health, http_server, measures};
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// The parts of the program that one process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,22 +69,17 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
     let store = shown(&config.store.url);
     tracing::info!(parts = roles.name(), store, health = at_health.map(tracing::field::display), "starting");
     if let Some(health) = health {
-        let (metrics, standing, shutdown) = (metrics.clone(), standing.clone(), shutdown.clone());
-        parts.spawn(async move { Ok(health::serve(health, standing, metrics, shutdown).await?) });
+        let routes = health::routes(standing.clone(), metrics.clone());
+        spawn_endless(&mut parts, http_server::serve(Door::open(health, None)?, routes, shutdown.clone()));
     }
-    let (seed, shards) = (random(), config.store.shards);
+    let (seed, shards, sealer) = (random(), config.store.shards, place.sealer(&config)?);
     let store = tokio::select! {
         signal = &mut stop => return Ok(signal?),
-        store = store_watch::open(|| place.open(clock.clone(), seed, shards), &tell) => store?,
+        store = store_watch::open(|| place.open(clock.clone(), seed, shards, sealer.clone()), &tell) => store?,
     };
     if roles.control {
-        let (grpc, console, intake) = bind_faces(&config).await?;
-        let (at_grpc, at_console, at_intake) =
-            (grpc.local_addr()?, console.local_addr()?, intake.local_addr()?);
-        tracing::info!(grpc = %at_grpc, console = %at_console, intake = %at_intake, "listening");
-        if config.network.dev {
-            tracing::info!("next, in another terminal: campanile receive");
-        }
+        let faces = Faces::open(&config).await?;
+        faces.tell(&config);
         let deployment = Arc::new(Deployment {
             store: store.clone(),
             clock: clock.clone(),
@@ -87,19 +87,13 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             random: Box::new(random),
             stopping: shutdown.clone(),
             test_wire: tokio::sync::OnceCell::new(),
+            may_keep_secrets: place.seals(&config) || config.network.dev,
         });
-        let is_ready = ready(standing.clone());
-        let routes = campanile_control::serve::routes(&deployment);
-        let pages = campanile_console::Console {
-            api: routes.clone(),
-            clock: clock.clone(),
-            random: Box::new(random),
-            hosts: config.listen.console_hosts.clone(),
-            stopping: shutdown.clone(),
-        };
-        parts.spawn(campanile_control::serve::serve(deployment.clone(), routes, grpc, is_ready));
-        parts.spawn(campanile_control::http_intake::serve(deployment, intake));
-        parts.spawn(campanile_console::serve(pages, console));
+        if matches!(place, Place::File(_)) {
+            // One process alone reads them, and it has the key.
+            reseal(&store).await?;
+        }
+        faces.serve(&config, &deployment, ready(standing.clone()), &mut parts)?;
     } else {
         tracing::info!("working");
     }
@@ -142,8 +136,23 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
     }
 }
 
+/// Secrets that were stored before there was a key, or by an older one.
+async fn reseal(store: &Arc<dyn Store>) -> Result<(), Failure> {
+    let done = store.reseal_secrets().await?;
+    if done.resealed > 0 {
+        tracing::info!(secrets = done.resealed, "sealed anew");
+    }
+    for text in done.unread {
+        tracing::error!("{text}");
+    }
+    Ok(())
+}
+
 /// A part that ends only when it is told to stop.
-fn spawn_endless(parts: &mut JoinSet<Result<(), Failure>>, part: impl Future<Output = ()> + Send + 'static) {
+pub fn spawn_endless(
+    parts: &mut JoinSet<Result<(), Failure>>,
+    part: impl Future<Output = ()> + Send + 'static,
+) {
     parts.spawn(async move {
         part.await;
         Ok(())
@@ -194,24 +203,55 @@ impl Place {
         clock: Arc<dyn Clock>,
         seed: [u8; 19],
         shards: u16,
+        sealer: Option<Arc<dyn Sealer>>,
     ) -> Result<Arc<dyn Store>, StoreError> {
         match self {
-            Place::File(path) => Ok(Arc::new(SqliteStore::open(path, clock, seed)?)),
-            Place::Redis(url) => Ok(Arc::new(RedisStore::connect(url, clock, seed, Some(shards)).await?)),
+            Place::File(path) => {
+                let store = SqliteStore::open(path, clock, seed)?;
+                Ok(match sealer {
+                    Some(sealer) => Arc::new(store.sealed_by(sealer)),
+                    None => Arc::new(store),
+                })
+            }
+            Place::Redis(url) => {
+                let store = RedisStore::connect(url, clock, seed, Some(shards)).await?;
+                Ok(match sealer {
+                    Some(sealer) => Arc::new(store.sealed_by(sealer)),
+                    None => Arc::new(store),
+                })
+            }
         }
     }
-}
 
-async fn bind_faces(config: &Config) -> Result<(TcpListener, TcpListener, TcpListener), Failure> {
-    let grpc = bind(config.listen.grpc, "listen.grpc").await?;
-    let console = bind(config.listen.console, "listen.console").await?;
-    let intake = bind(config.listen.intake, "listen.intake").await?;
-    Ok((grpc, console, intake))
+    /// Whether there is a key for secrets.
+    fn seals(&self, config: &Config) -> bool {
+        matches!(self, Place::File(_)) || !config.secrets.key_file.is_empty()
+    }
+
+    /// The keys of the named file; beside an SQLite file one is made where none is named.
+    fn sealer(&self, config: &Config) -> Result<Option<Arc<dyn Sealer>>, Failure> {
+        let file = match (config.secrets.key_file.as_str(), self) {
+            ("", Place::Redis(_)) => return Ok(None),
+            ("", Place::File(path)) => {
+                let file = path.with_extension("key");
+                match keyring::make_file(&file, &keyring::new_line(random(), random())) {
+                    Ok(()) => {}
+                    Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(e) => return Err(format!("make {}: {e}", file.display()).into()),
+                }
+                file
+            }
+            (named, _) => PathBuf::from(named),
+        };
+        let told = |text: String| format!("secrets.key_file: {}: {text}", file.display());
+        let text = std::fs::read_to_string(&file).map_err(|e| told(e.to_string()))?;
+        Ok(Some(Arc::new(Keyring::read(&text, random).map_err(told)?)))
+    }
 }
 
 /// A worker does without where the port is taken: on one machine there may be many of them.
 async fn bind_health(config: &Config, roles: Roles) -> Result<Option<TcpListener>, Failure> {
-    match bind(config.listen.health, "listen.health").await {
+    match faces::bind(config.listen.health, "listen.health").await {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if roles.control => Err(error),
         Err(error) => {
@@ -229,15 +269,6 @@ fn shown(url: &str) -> String {
     }
 }
 
-async fn bind(address: std::net::SocketAddr, name: &str) -> Result<TcpListener, Failure> {
-    let bound = TcpListener::bind(address).await;
-    bound
-        .map_err(|e| {
-            let flag = name.replace('.', "-");
-            format!("{name}: cannot listen on {address}: {e}; is another campanile running? choose another port with --{flag} 127.0.0.1:PORT").into()
-        })
-}
-
 /// Heard from now on, not from when it is first waited for: whoever reads that this process starts may stop it.
 fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -249,22 +280,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
             _ = interrupt.recv() => Ok(()),
         }
     })
-}
-
-/// Random bytes from the operating system; it never fails once the machine is up.
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    if let Err(error) = getrandom::fill(&mut bytes) {
-        tracing::error!(%error, "the operating system has no random bytes");
-        std::process::abort();
-    }
-    bytes
-}
-
-/// Even in -1 to 1.
-fn jitter() -> f64 {
-    let n = u32::from_be_bytes(random());
-    f64::from(n) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use campanile_proto::v1 as wire;
 use crate::cli::SecretCommand;
 use crate::connect::Api;
 use crate::fail::Fail;
+use crate::keyring;
 use crate::output::Output;
+use crate::random::random;
 
 /// Secrets of one page.
 const PAGE: i32 = 1_000;
@@ -19,6 +21,11 @@ pub async fn run(api: Api, command: SecretCommand, output: Output) -> Result<(),
         SecretCommand::Set { name, host } => set(api, name, host, output).await,
         SecretCommand::List => list(api, output).await,
         SecretCommand::Delete { name } => delete(api, name, output).await,
+        SecretCommand::RotateKey => rotate(api, output).await,
+        SecretCommand::NewKey => {
+            new_key(output);
+            Ok(())
+        }
     }
 }
 
@@ -76,6 +83,25 @@ async fn delete(mut api: Api, name: String, output: Output) -> Result<(), Fail> 
     output.line(&format!("{name} is deleted"));
     output.next("campanile secret list");
     Ok(())
+}
+
+/// Needs no server.
+pub fn new_key(output: Output) {
+    output.line(&keyring::new_line(random(), random()));
+    output.next("put it first in the file that secrets.key_file names, in every process, then campanile secret rotate-key");
+}
+
+async fn rotate(mut api: Api, output: Output) -> Result<(), Fail> {
+    let answer = api.secrets.reencrypt_secrets(wire::ReencryptSecretsRequest {}).await?.into_inner();
+    if output.is_json() {
+        output.message(&answer)?;
+    } else {
+        output.line(&format!("{} secrets are sealed anew", answer.reencrypted));
+        for text in &answer.unreadable {
+            output.line(&format!("left as it is: {text}"));
+        }
+    }
+    if answer.unreadable.is_empty() { Ok(()) } else { Err(Fail::refused("some secrets could not be opened")) }
 }
 
 /// The values of a secret that a person types or a pipe brings; never arguments, which other processes can read.

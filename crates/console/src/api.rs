@@ -1,4 +1,4 @@
-//! The control API as pages call it: the same services that listen on a socket, called inside the process.
+//! The control API as pages call it: the same services that listen on a socket, called inside the process with the access token of whoever asks for the page.
 
 use campanile_core::limits;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
@@ -6,18 +6,24 @@ use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+
+use crate::session::Bearer;
+
+type Called = InterceptedService<Routes, Bearer>;
 
 /// One client for each service; a clone costs nothing, and each call takes one.
 pub(crate) struct Api {
-    campaigns: CampaignServiceClient<Routes>,
-    events: EventServiceClient<Routes>,
-    sends: SendServiceClient<Routes>,
-    users: UserServiceClient<Routes>,
+    campaigns: CampaignServiceClient<Called>,
+    events: EventServiceClient<Called>,
+    sends: SendServiceClient<Called>,
+    users: UserServiceClient<Called>,
 }
 
 impl Api {
     pub(crate) fn new(routes: Routes) -> Api {
         let page = limits::ANSWER_BYTES_MAX;
+        let routes = InterceptedService::new(routes, Bearer);
         Api {
             campaigns: CampaignServiceClient::new(routes.clone()).max_decoding_message_size(page),
             events: EventServiceClient::new(routes.clone()).max_decoding_message_size(page),
@@ -26,19 +32,19 @@ impl Api {
         }
     }
 
-    pub(crate) fn campaigns(&self) -> CampaignServiceClient<Routes> {
+    pub(crate) fn campaigns(&self) -> CampaignServiceClient<Called> {
         self.campaigns.clone()
     }
 
-    pub(crate) fn events(&self) -> EventServiceClient<Routes> {
+    pub(crate) fn events(&self) -> EventServiceClient<Called> {
         self.events.clone()
     }
 
-    pub(crate) fn sends(&self) -> SendServiceClient<Routes> {
+    pub(crate) fn sends(&self) -> SendServiceClient<Called> {
         self.sends.clone()
     }
 
-    pub(crate) fn users(&self) -> UserServiceClient<Routes> {
+    pub(crate) fn users(&self) -> UserServiceClient<Called> {
         self.users.clone()
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Frame {
     pub(crate) commands: Vec<String>,
     /// Brought back by the page's forms.
     pub(crate) token: String,
+    /// Whoever looks brought an access token, and may take it back.
+    pub(crate) is_known: bool,
     /// What was looked for.
     pub(crate) sought: String,
     /// Where the page hears that something happened; empty where it does not change.
@@ -21,7 +23,7 @@ impl Frame {
     /// `commands` are what follows `campanile`, their words quoted for a shell.
     pub(crate) fn new(token: &Token, commands: &[String]) -> Frame {
         let commands = commands.iter().map(|command| format!("campanile {command}")).collect();
-        Frame { commands, token: token.0.clone(), ..Frame::default() }
+        Frame { commands, token: token.text.clone(), is_known: token.is_known, ..Frame::default() }
     }
 
     pub(crate) fn live(mut self, link: String) -> Frame {

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::Room;
 use crate::problem::Problem;
+use crate::{login, session};
 
 /// Pages load nothing from elsewhere, run no script but ours, and are framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
@@ -34,14 +35,25 @@ const TOKEN_DIGITS: usize = 32;
 
 /// What a form must bring: the token this browser was given.
 #[derive(Clone)]
-pub(crate) struct Token(pub(crate) String);
+pub(crate) struct Token {
+    pub(crate) text: String,
+    /// The browser also keeps an access token.
+    pub(crate) is_known: bool,
+}
 
 pub(crate) async fn guarded(State(room): State<Arc<Room>>, mut request: Request, next: Next) -> Response {
     let given = token(request.headers());
     let token = given.clone().unwrap_or_else(|| make_token(&room));
-    request.extensions_mut().insert(Token(token.clone()));
+    let bearer = session::of(request.headers());
+    request.extensions_mut().insert(Token { text: token.clone(), is_known: bearer.is_some() });
+    let asking = login::asking_for(&whereto(&request));
     let mut response = match check(&room.hosts, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) if room.needs_token && bearer.is_none() && !is_for_all(request.uri().path()) => asking,
+        Ok(()) => {
+            let response = session::with(bearer.as_deref(), next.run(request)).await;
+            // The token was revoked, or is over.
+            if response.status() == StatusCode::UNAUTHORIZED { asking } else { response }
+        }
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
@@ -56,6 +68,19 @@ pub(crate) async fn guarded(State(room): State<Arc<Room>>, mut request: Request,
         headers.insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// What is shown also to those who have not logged in.
+fn is_for_all(path: &str) -> bool {
+    [login::PATH, "/style.css", "/script.js", "/icon.svg"].contains(&path)
+}
+
+/// Where to go after logging in: a change that was asked for has to be asked for again.
+fn whereto(request: &Request) -> String {
+    match *request.method() {
+        Method::GET => request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        _ => "/".to_owned(),
+    }
 }
 
 fn make_token(room: &Room) -> String {

@@ -7,11 +7,13 @@ mod api;
 mod guard;
 mod posted;
 mod problem;
+mod session;
 
 mod activate;
 mod editor;
 mod explain;
 mod live;
+mod login;
 mod pages;
 mod trial;
 mod verbs;
@@ -42,9 +44,7 @@ use axum::routing::{get, post};
 use campanile_core::limits;
 use campanile_core::ports::Clock;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::Api;
@@ -58,7 +58,10 @@ pub struct Console {
     pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
     /// Names under which browsers reach the console, besides `localhost` and IP addresses.
     pub hosts: Vec<String>,
-    pub stopping: CancellationToken,
+    /// Nobody sees a page without an access token.
+    pub needs_token: bool,
+    /// The console itself speaks TLS; else a proxy before it may.
+    pub is_tls: bool,
 }
 
 /// What every page has at hand.
@@ -67,6 +70,8 @@ pub(crate) struct Room {
     clock: Arc<dyn Clock>,
     random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
     hosts: Vec<String>,
+    needs_token: bool,
+    is_tls: bool,
     /// One for each page that may follow what happens.
     followers: Arc<Semaphore>,
 }
@@ -77,25 +82,11 @@ impl Room {
     }
 }
 
-/// Serves until it is stopping, then lets pages under way end.
-pub async fn serve(
-    console: Console,
-    listener: TcpListener,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let stopping = console.stopping.clone();
-    let room = Room {
-        api: Api::new(console.api),
-        clock: console.clock,
-        random: console.random,
-        hosts: console.hosts,
-        followers: Arc::new(Semaphore::new(limits::PAGES_FOLLOWING_MAX)),
-    };
-    let app = router(Arc::new(room));
-    axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await?;
-    Ok(())
-}
-
-fn router(room: Arc<Room>) -> Router {
+/// The pages.
+pub fn router(console: Console) -> Router {
+    let Console { api, clock, random, hosts, needs_token, is_tls } = console;
+    let followers = Arc::new(Semaphore::new(limits::PAGES_FOLLOWING_MAX));
+    let room = Arc::new(Room { api: Api::new(api), clock, random, hosts, needs_token, is_tls, followers });
     Router::new()
         .route("/", get(pages::campaigns))
         .route("/find", get(pages::find))
@@ -115,6 +106,8 @@ fn router(room: Arc<Room>) -> Router {
         .route("/users/{id}/explain/{campaign}", get(explain::explain))
         .route("/explain", get(explain::of_whom))
         .route("/live", get(live::live))
+        .route(login::PATH, get(login::ask).post(login::log_in))
+        .route("/logout", post(login::log_out))
         .route("/style.css", get(pages::style))
         .route("/script.js", get(pages::script))
         .route("/icon.svg", get(pages::icon))

@@ -28,7 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Posted<T> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|refused| Problem::unread(refused.body_text()))?;
         let proof: Proof = read(&bytes)?;
-        let Some(token) = given.filter(|given| given.0 == proof.token) else {
+        let Some(token) = given.filter(|given| given.text == proof.token) else {
             return Err(Problem::foreign());
         };
         Ok(Posted { fields: read(&bytes)?, token })

@@ -51,6 +51,9 @@ impl From<Status> for Problem {
             Code::FailedPrecondition | Code::Aborted | Code::AlreadyExists => {
                 Problem::new(StatusCode::CONFLICT, "Not possible now", text)
             }
+            Code::Unauthenticated => Problem::new(StatusCode::UNAUTHORIZED, "Log in", text),
+            Code::PermissionDenied => Problem::new(StatusCode::FORBIDDEN, "Not allowed", text),
+            Code::ResourceExhausted => Problem::new(StatusCode::TOO_MANY_REQUESTS, "Not now", text),
             Code::Unavailable => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The store does not answer", text)
             }

@@ -33,6 +33,8 @@ pub struct Deployment {
     pub stopping: CancellationToken,
     /// For test sends; made when the first one comes.
     pub test_wire: OnceCell<Wire>,
+    /// There is a key to seal secrets with, or they may be stored without.
+    pub may_keep_secrets: bool,
 }
 
 impl Deployment {

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use campanile_core::fault::Faults;
@@ -15,27 +16,18 @@ use campanile_core::limits;
 use campanile_proto::json;
 use campanile_proto::v1 as wire;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::deployment::Deployment;
 use crate::enter_users;
 use crate::event_service::take;
+use crate::guard::{self, Guard};
 use crate::intake::Firing;
 use crate::segment::{self, Call};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Serves until the deployment is stopping, then lets calls in flight end.
-pub async fn serve(deployment: Arc<Deployment>, listener: TcpListener) -> Result<(), Failure> {
-    let stopping = deployment.stopping.clone();
-    let app = router(deployment);
-    axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await?;
-    Ok(())
-}
-
-fn router(deployment: Arc<Deployment>) -> Router {
+/// The calls, behind `guard`.
+pub fn router(deployment: Arc<Deployment>, guard: Guard) -> Router {
     let single = |kind: &'static str| {
         post(move |state, headers, body| async move { one(state, headers, body, kind).await })
     };
@@ -51,6 +43,7 @@ fn router(deployment: Arc<Deployment>) -> Router {
             Refused::not_found("there is no such call; see the documentation of the intake")
         })
         .layer(DefaultBodyLimit::max(limits::BATCH_BYTES_MAX))
+        .layer(from_fn_with_state(guard, guard::intake))
         .with_state(deployment)
 }
 

@@ -3,13 +3,17 @@
 //! `read_*` make domain types of wire types, `write_*` the way back; both are pure. `*_service` are the gRPC faces; `campaign_life`,
 //! `intake` and `enter_users` do what they ask. `trial` asks the deciding functions on behalf of `preview`, `send_test` and `explain`.
 
+pub mod access;
+pub mod guard;
 pub mod http_intake;
+mod method_scopes;
 pub mod serve;
 
 pub mod campaign_service;
 pub mod event_service;
 pub mod secret_service;
 pub mod send_service;
+pub mod token_service;
 pub mod user_service;
 
 pub mod deployment;

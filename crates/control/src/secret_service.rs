@@ -38,6 +38,10 @@ impl SecretService for SecretNames {
         let mut faults = Faults::default();
         let secret = Secret::new(&request.name, request.values, &request.hosts, "", &mut faults);
         let Some(secret) = secret else { return Err(status::invalid(&faults)) };
+        if !self.deployment.may_keep_secrets {
+            let text = "there is no key to seal secrets with: set secrets.key_file in every process to a file that holds a line of `campanile secret new-key`";
+            return Err(Status::failed_precondition(text));
+        }
         let store = &self.deployment.store;
         let there = store.secrets().await.map_err(status::store)?;
         if there.len() >= limits::SECRETS_MAX && there.iter().all(|s| s.name != secret.name) {
@@ -90,6 +94,15 @@ impl SecretService for SecretNames {
         } else {
             Err(Status::not_found(format!("there is no secret {:?}", request.name)))
         }
+    }
+
+    async fn reencrypt_secrets(
+        &self,
+        _: Request<wire::ReencryptSecretsRequest>,
+    ) -> Result<Response<wire::ReencryptSecretsResponse>, Status> {
+        let done = self.deployment.store.reseal_secrets().await.map_err(status::store)?;
+        let reencrypted = i32::try_from(done.resealed).unwrap_or(i32::MAX);
+        Ok(Response::new(wire::ReencryptSecretsResponse { reencrypted, unreadable: done.unread }))
     }
 }
 

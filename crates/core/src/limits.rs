@@ -102,6 +102,10 @@ pub const SECRET_VALUES_MAX: usize = 8;
 pub const SECRET_BYTES_MAX: usize = 8 * 1024;
 /// Secrets of a deployment.
 pub const SECRETS_MAX: usize = 1_000;
+/// Access tokens of a deployment.
+pub const TOKENS_MAX: usize = 1_000;
+/// Bytes of an access token as it is shown.
+pub const TOKEN_TEXT_BYTES_MAX: usize = 128;
 
 /// Bytes of a response body that are read; the rest is discarded and the connection closed.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 64 * 1024;

@@ -18,6 +18,7 @@ use crate::due_send::{DueEntry, Lease, SendId};
 use crate::history_port::CampaignHistories;
 use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
+use crate::ports_access::{Resealed, Tokens};
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -54,7 +55,18 @@ pub trait Clock: Send + Sync {
 
 /// Everything together; one object per process.
 pub trait Store:
-    Campaigns + Users + Events + Occurrences + Queue + Limits + Ledger + Secrets + CampaignHistories + Send + Sync
+    Campaigns
+    + Users
+    + Events
+    + Occurrences
+    + Queue
+    + Limits
+    + Ledger
+    + Secrets
+    + Tokens
+    + CampaignHistories
+    + Send
+    + Sync
 {
     fn layout(&self) -> &Layout;
 
@@ -470,7 +482,10 @@ pub struct RecentEvents {
 
 pub trait Secrets {
     fn put_secret(&self, secret: Secret) -> Answer<'_, ()>;
+    /// What cannot be opened or read is left out and logged.
     fn secrets(&self) -> Answer<'_, Vec<Secret>>;
+    /// Seals anew what the key of today did not seal. One that changes meanwhile keeps the change.
+    fn reseal_secrets(&self) -> Answer<'_, Resealed>;
     /// Whether there was one.
     fn delete_secret<'a>(&'a self, name: &'a str) -> Answer<'a, bool>;
 }

@@ -8,7 +8,7 @@
 //! | `{cp:c:<no>}`, `{cp:c:<no>}:r:<rev>` | hash, string | `v`, `doc`: version and JSON of a campaign's record; JSON of a revision |
 //! | `{cp:t:c<no>}` | string | until when tokens of a campaign's throttle were given away, us |
 //! | `cp:changes`, `{cp:changes}:seq`, `{cp:changes}:open` | zset, int, zset | campaign number by its last change; last change; changes begun |
-//! | `cp:secrets` | hash | `=name` -> JSON of a secret; `version` |
+//! | `cp:secrets`, `cp:tokens` | hash | `=name` -> JSON of a secret, of an access token; `version` |
 //! | `P id:<bucket>`, `P un` | hash, int | user id -> number (5 bytes); last number |
 //! | `P u:<5>` | string | version (8 bytes), packed profile |
 //! | `P x:<5>` | hash | campaign + key -> what an entry keeps until its send ended |
@@ -41,6 +41,7 @@ use redis::cluster_routing::Slot;
 
 pub const LAYOUT: &str = "cp:layout";
 pub const SECRETS: &str = "cp:secrets";
+pub const TOKENS: &str = "cp:tokens";
 /// Names, their numbers, and the ids of campaigns in order; one slot.
 pub const NAMES: [&str; 3] = ["cp:names", "{cp:names}:seq", "{cp:names}:ids"];
 /// Changes, their number, and the open ones; one slot.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser, Work};
+use campanile_core::sealing::Sealer;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
@@ -27,6 +28,7 @@ pub struct RedisStore {
     pub(crate) shards: Shards,
     pub(crate) scripts: Scripts,
     pub(crate) connection: Connection,
+    pub(crate) sealer: Option<Arc<dyn Sealer>>,
     wakes: Arc<Wakes>,
     listener: JoinHandle<()>,
 }
@@ -51,7 +53,13 @@ impl RedisStore {
         let wakes = Arc::new(Wakes::new());
         let channels = shards.prefixes().map(|prefix| format!("{prefix}wake")).collect();
         let listener = tokio::spawn(wake::listen(server, channels, Arc::clone(&wakes)));
-        Ok(RedisStore { layout, shards, scripts, connection, wakes, listener })
+        Ok(RedisStore { layout, shards, scripts, connection, sealer: None, wakes, listener })
+    }
+
+    /// Secrets are sealed by it from now on.
+    pub fn sealed_by(mut self, sealer: Arc<dyn Sealer>) -> RedisStore {
+        self.sealer = Some(sealer);
+        self
     }
 
     /// Runs a script in a shard.

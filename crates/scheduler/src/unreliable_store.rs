@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::control_word::ControlWord;
@@ -15,6 +16,7 @@ use campanile_core::due_send::SendId;
 use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
+use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::throttle::{Taken, Throttle};
@@ -177,6 +179,7 @@ verbs! { Ledger:
 verbs! { Secrets:
     plain put_secret(secret: Secret) -> ();
     plain secrets() -> Vec<Secret>;
+    plain reseal_secrets() -> Resealed;
     plain delete_secret(name: &'a str) -> bool;
 }
 
@@ -188,4 +191,9 @@ impl CampaignHistories for UnreliableStore {
     ) -> Answer<'a, Vec<CampaignHistory>> {
         self.shaky("histories", self.inner.histories(shard, asked))
     }
+}
+verbs! { Tokens:
+    plain put_token(token: AccessToken) -> ();
+    plain tokens() -> Vec<AccessToken>;
+    plain delete_token(name: &'a str) -> bool;
 }

@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 
+use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
@@ -15,6 +16,7 @@ use campanile_core::due_send::SendId;
 use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
+use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::throttle::{Taken, Throttle};
@@ -337,7 +339,25 @@ impl Secrets for ScriptedStore {
         never()
     }
 
+    fn reseal_secrets(&self) -> Answer<'_, Resealed> {
+        never()
+    }
+
     fn delete_secret<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
+        never()
+    }
+}
+
+impl Tokens for ScriptedStore {
+    fn put_token(&self, _: AccessToken) -> Answer<'_, ()> {
+        never()
+    }
+
+    fn tokens(&self) -> Answer<'_, Vec<AccessToken>> {
+        never()
+    }
+
+    fn delete_token<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
         never()
     }
 }

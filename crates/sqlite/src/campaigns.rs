@@ -1,10 +1,9 @@
-//! Campaign documents, revisions, changes, destinations, secrets.
+//! Campaign documents, revisions, changes, destinations.
 
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
 use campanile_core::number::{CampaignNo, DestinationNo};
 use campanile_core::ports::{Changed, Changes, StoreError};
-use campanile_core::secret::Secret;
 use rusqlite::params;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +12,7 @@ use crate::room::{Done, Room, View};
 /// Changes that are remembered; who missed more reads all.
 const CHANGES_MAX: i64 = 10_000;
 /// Stands for the secrets among the changes; campaigns count from 1.
-const SECRETS: i64 = 0;
+pub(crate) const SECRETS: i64 = 0;
 
 impl Room<'_> {
     pub(crate) fn create_campaign(&self, mut record: CampaignRecord) -> Done<Option<CampaignRecord>> {
@@ -49,7 +48,7 @@ impl Room<'_> {
         self.run(sql, params![record.no.0, record.revision, json(&record.draft)?]).map(drop)
     }
 
-    fn note_change(&self, what: i64) -> Done<()> {
+    pub(crate) fn note_change(&self, what: i64) -> Done<()> {
         self.run("INSERT INTO changes (campaign) VALUES (?1)", [what])?;
         self.run("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?1", [CHANGES_MAX])
             .map(drop)
@@ -66,18 +65,6 @@ impl Room<'_> {
             numbers.push(DestinationNo(no.unwrap_or(0)));
         }
         Ok(numbers)
-    }
-
-    pub(crate) fn put_secret(&self, secret: &Secret) -> Done<()> {
-        let sql = "INSERT INTO secrets (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = excluded.doc";
-        self.run(sql, params![secret.name, json(secret)?])?;
-        self.note_change(SECRETS)
-    }
-
-    pub(crate) fn delete_secret(&self, name: &str) -> Done<bool> {
-        let was_there = self.run("DELETE FROM secrets WHERE name = ?1", [name])? > 0;
-        self.note_change(SECRETS)?;
-        Ok(was_there)
     }
 }
 
@@ -140,15 +127,6 @@ impl View<'_> {
         let secrets = changed.len() < before;
         let numbers = changed.into_iter().filter_map(|no| u32::try_from(no).ok()).map(CampaignNo);
         Ok(Changes { cursor: last.to_string(), campaigns: Changed::These(numbers.collect()), secrets })
-    }
-
-    pub(crate) fn secrets(&self) -> Done<Vec<Secret>> {
-        let docs = self.all("SELECT doc FROM secrets ORDER BY name", [], |row| row.get::<_, String>(0))?;
-        // Not with the parser's words, which may quote what it read.
-        let read = |doc: String| {
-            serde_json::from_str(&doc).inspect_err(|_| tracing::error!("a stored secret is foreign")).ok()
-        };
-        Ok(docs.into_iter().filter_map(read).collect())
     }
 }
 

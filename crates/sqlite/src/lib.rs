@@ -22,6 +22,7 @@ mod claim;
 mod entries;
 mod queue;
 mod ring;
+mod secrets;
 mod settle;
 mod throttles;
 

@@ -9,7 +9,7 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
@@ -18,7 +18,8 @@ const FORMAT: i64 = 4;
 /// | 2 | old requests are found by an index; log rows and failed sends know when they came, so that age ends them |
 /// | 3 | delivery records of users, and marks of the sends of their entries; the latest events with what campaigns decided |
 /// | 4 | what users had of campaigns |
-const UPGRADES: [&str; 3] = ["
+/// | 5 | access tokens |
+const UPGRADES: [&str; 4] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
@@ -29,6 +30,8 @@ CREATE TABLE marks (campaign INTEGER, user INTEGER, key INTEGER, mark INTEGER NO
 CREATE TABLE recent (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, bytes BLOB NOT NULL);
 ", "
 CREATE TABLE histories (user INTEGER, campaign INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (user, campaign)) WITHOUT ROWID;
+", "
+CREATE TABLE tokens (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 "];
 
 const SCHEMA: &str = "

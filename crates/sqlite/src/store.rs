@@ -4,6 +4,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::control_word::ControlWord;
@@ -18,6 +19,8 @@ use campanile_core::ports::{
     Events, Ledger, Limits, NewEvent, OccurrenceKey, Occurrences, Queue, RecentEvents, RefusedRow, Released,
     Secrets, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
 };
+use campanile_core::ports_access::{Resealed, Tokens};
+use campanile_core::sealing::Sealer;
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::throttle::{Taken, Throttle};
@@ -38,6 +41,7 @@ pub struct SqliteStore {
     writer: Writer,
     woken: Woken,
     throttles: Throttles,
+    sealer: Option<Arc<dyn Sealer>>,
     clock: Arc<dyn Clock>,
     /// Let go after the writer has ended.
     _lock: Option<std::fs::File>,
@@ -64,7 +68,22 @@ impl SqliteStore {
         let first = move |room: &mut Room<'_>| room.reclaim_all(&taken).map(drop);
         let writer = Writer::start(opened.connection, clock.clone(), woken.clone(), first)?;
         let throttles = Throttles::default();
-        Ok(SqliteStore { layout, readers: None, writer, woken, throttles, clock, _lock: opened.lock })
+        Ok(SqliteStore {
+            layout,
+            readers: None,
+            writer,
+            woken,
+            throttles,
+            sealer: None,
+            clock,
+            _lock: opened.lock,
+        })
+    }
+
+    /// Secrets are sealed by it from now on.
+    pub fn sealed_by(mut self, sealer: Arc<dyn Sealer>) -> SqliteStore {
+        self.sealer = Some(sealer);
+        self
     }
 
     /// What writes: durable when answered.
@@ -352,15 +371,37 @@ impl CampaignHistories for SqliteStore {
 
 impl Secrets for SqliteStore {
     fn put_secret(&self, secret: Secret) -> Answer<'_, ()> {
-        self.write(move |room| room.put_secret(&secret))
+        let sealer = self.sealer.clone();
+        self.write(move |room| room.put_secret(secret, sealer.as_deref()))
     }
 
     fn secrets(&self) -> Answer<'_, Vec<Secret>> {
-        self.read(move |view| view.secrets())
+        let sealer = self.sealer.clone();
+        self.read(move |view| view.secrets(sealer.as_deref()))
+    }
+
+    fn reseal_secrets(&self) -> Answer<'_, Resealed> {
+        let sealer = self.sealer.clone();
+        self.write(move |room| room.reseal_secrets(sealer.as_deref()))
     }
 
     fn delete_secret<'a>(&'a self, name: &'a str) -> Answer<'a, bool> {
         let name = name.to_owned();
         self.write(move |room| room.delete_secret(&name))
+    }
+}
+
+impl Tokens for SqliteStore {
+    fn put_token(&self, token: AccessToken) -> Answer<'_, ()> {
+        self.write(move |room| room.put_token(&token))
+    }
+
+    fn tokens(&self) -> Answer<'_, Vec<AccessToken>> {
+        self.read(move |view| view.tokens())
+    }
+
+    fn delete_token<'a>(&'a self, name: &'a str) -> Answer<'a, bool> {
+        let name = name.to_owned();
+        self.write(move |room| room.delete_token(&name))
     }
 }

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- KEYS   cp:secrets
+-- KEYS   cp:secrets or cp:tokens
 -- ARGV   all | version
--- reply  time, version, for all: secrets..
--- bound  1,000 secrets
+-- reply  time, version, for all: documents..
+-- bound  1,000 documents
 local reply = { t, tonumber(redis.call('HGET', KEYS[1], 'version') or 0) or 0 }
 if arg() == 'all' then
   local found = redis.call('HGETALL', KEYS[1])
