@@ -80,6 +80,7 @@ fn event() -> Event {
         ),
         occurred_at: at("2026-11-24T07:59:59Z"),
         id: "e-1".to_owned(),
+        happening: None,
     }
 }
 

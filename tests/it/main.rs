@@ -48,6 +48,7 @@ mod dry_runs;
 mod examples;
 mod explain;
 mod first_hour;
+mod happenings;
 mod health;
 mod http_intake;
 mod many_processes;

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tonic::Status;
 
 use crate::deployment::Deployment;
+use crate::listening;
 use crate::status;
 
 /// Who is noted for what comes through this door.
@@ -50,6 +51,9 @@ pub async fn update(
         if is_repeat(&record, "update", request) {
             let campaign = compile(deployment, record.draft.clone(), record.created_at).await?;
             deployment.show_control(&record).await.map_err(status::store)?;
+            if record.state != State::Draft {
+                listening::hear(deployment, &record).await?;
+            }
             return Ok((record, campaign));
         }
         if is_over(record.state) {
@@ -61,6 +65,9 @@ pub async fn update(
         let campaign = compile(deployment, draft.clone(), record.created_at).await?;
         if draft == record.draft {
             return Ok((record, campaign));
+        }
+        if record.state != State::Draft {
+            listening::check(deployment, &draft).await?;
         }
         let is_moved = draft.delivery != record.draft.delivery;
         record.note_history();
@@ -74,6 +81,9 @@ pub async fn update(
         }
         if let Some(saved) = deployment.store.save_campaign(record).await.map_err(status::store)? {
             deployment.show_control(&saved).await.map_err(status::store)?;
+            if saved.state != State::Draft {
+                listening::hear(deployment, &saved).await?;
+            }
             return Ok((saved, campaign));
         }
     }
@@ -113,6 +123,7 @@ pub async fn activate(
 ) -> Result<(CampaignRecord, Campaign), Status> {
     let seen = deployment.campaign(id).await?;
     let campaign = compile(deployment, seen.draft.clone(), seen.created_at).await?;
+    listening::check(deployment, &seen.draft).await?;
     let record = change(deployment, id, |record, now| {
         check_revision(record, expected_revision)?;
         check_revision(record, seen.revision)?;
@@ -131,6 +142,7 @@ pub async fn activate(
         Ok(true)
     })
     .await?;
+    listening::hear(deployment, &record).await?;
     Ok((record, campaign))
 }
 

@@ -46,6 +46,7 @@ pub async fn explain(
     let asked = Asked { user_id: user_id.clone(), profile: None, event, values };
     let (_, mut imagined) = imagined::read(asked, now)?;
     let (record, campaign) = imagined::subject(deployment, Some(Subject::Stored(campaign_id)), now).await?;
+    imagined.take_event_for(&record.draft);
     let user = deployment.known_user(&user_id).await?;
     let shard = deployment.store.layout().shard_of(&user_id);
     let filter = Filter { user: Some((shard, user.no)), campaign: Some(record.no), ..Filter::default() };
@@ -81,7 +82,7 @@ async fn now_(
     let user = imagined.profile.as_ref().map_or("", |profile| &profile.id);
     if let (When::Triggered(triggered), None) = (&campaign.when, &imagined.event) {
         let steps = write_steps(&crate::trial::Steps { sending: Vec::new(), ..steps });
-        let names: Vec<&str> = triggered.triggers.iter().map(|trigger| trigger.event.as_str()).collect();
+        let names: Vec<&str> = triggered.names().collect();
         let sentence = if_now_without_event(user, &record.id, &steps, &names.join(" or "));
         return Ok(wire::IfNow { steps, sentence, ..Default::default() });
     }

@@ -3,6 +3,7 @@
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::draft::Draft;
 use campanile_core::event::Event;
 use campanile_core::fault::Faults;
 use campanile_core::user::{Profile, UserChange};
@@ -63,10 +64,23 @@ pub fn read(asked: Asked, now: Timestamp) -> Result<(Option<UserChange>, Imagine
     }
 }
 
-/// A user that does not exist is made up, without attributes.
-pub async fn imagine(deployment: &Deployment, asked: Asked, now: Timestamp) -> Result<Imagined, Status> {
+impl Imagined {
+    /// An event by the name of what sets the campaign off, such as `attribute_changed`, is taken for it.
+    pub fn take_event_for(&mut self, draft: &Draft) {
+        self.event = self.event.take().map(|event| event.imagined_for(draft.triggers()));
+    }
+}
+
+/// For this campaign. A user that does not exist is made up, without attributes.
+pub async fn imagine(
+    deployment: &Deployment,
+    asked: Asked,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<Imagined, Status> {
     let user_id = asked.user_id.clone();
     let (change, mut imagined) = read(asked, now)?;
+    imagined.take_event_for(draft);
     let stored = deployment.user(&user_id).await?;
     let mut profile = stored.map_or_else(|| Profile::new(&user_id, now), |user| user.profile);
     if let Some(change) = change {

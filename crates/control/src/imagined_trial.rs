@@ -32,8 +32,8 @@ impl<'a> ImaginedTrial<'a> {
         asked: Asked,
         now: Timestamp,
     ) -> Result<ImaginedTrial<'a>, Status> {
-        let imagined = imagined::imagine(deployment, asked, now).await?;
         let (record, campaign) = imagined::subject(deployment, subject, now).await?;
+        let imagined = imagined::imagine(deployment, asked, &record.draft, now).await?;
         let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
         let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));
         Ok(ImaginedTrial { record, campaign, secrets, policy: &deployment.policy, imagined, entry, now })

@@ -22,6 +22,7 @@ pub mod campaign_life;
 pub mod enter_users;
 pub mod intake;
 pub mod known_names;
+pub mod listening;
 pub mod preview;
 pub mod send_test;
 

@@ -54,6 +54,7 @@ pub fn read_event(
         // A client whose clock runs ahead must not make events of the future.
         occurred_at: occurred_at.map_or(now, |at| at.min(now)),
         id: String::new(),
+        happening: None,
     };
     faults.or(event).map(|event| {
         let id = if from.event_id.is_empty() { make_id() } else { from.event_id.clone() };

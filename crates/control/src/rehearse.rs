@@ -127,7 +127,7 @@ pub async fn latest_events(
     now: Timestamp,
 ) -> Result<Vec<(Shard, Arc<StoredUser>, EntryData)>, Status> {
     let When::Triggered(triggered) = &campaign.when else { return Ok(Vec::new()) };
-    let names = triggered.triggers.iter().map(|trigger| trigger.event.clone()).collect();
+    let names = triggered.names().map(str::to_owned).collect();
     let filter = Filter { names, ..Filter::default() };
     let mut found = recent_events::latest(deployment, &filter, usize::MAX).await?;
     found.retain(|(_, event)| !event.is_cut && !event.is_imported);

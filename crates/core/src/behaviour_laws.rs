@@ -20,7 +20,14 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn happened(name: &str, ms: i64, value: Option<f64>) -> Event {
-    Event { name: name.to_owned(), value, properties: Map::new(), occurred_at: at(ms), id: "e".to_owned() }
+    Event {
+        name: name.to_owned(),
+        value,
+        properties: Map::new(),
+        occurred_at: at(ms),
+        id: "e".to_owned(),
+        happening: None,
+    }
 }
 
 /// An event: how long after the one before it was accepted, how long before that it had happened, its value.

@@ -114,8 +114,12 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
 fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &str, &str)) {
     let at = |name: &str| format!("delivery.triggered.{name}");
     for (i, trigger) in triggered.when.iter().enumerate() {
-        let known = matches!(trigger.on, TriggerOn::Event(_) | TriggerOn::FirstEvent(_) | TriggerOn::Nothing);
-        later(!known, &at(&format!("when[{i}]")), "triggers other than an event are");
+        let field = at(&format!("when[{i}]"));
+        let is_segment = matches!(trigger.on, TriggerOn::SegmentEntered(_) | TriggerOn::SegmentLeft(_));
+        let is_user = matches!(trigger.on, TriggerOn::UserCreated | TriggerOn::AttributeChanged(_));
+        later(is_user, &field, "triggers by a change of a user are");
+        later(is_segment, &field, "triggers by a segment are");
+        later(matches!(trigger.on, TriggerOn::CampaignConverted(_)), &field, "triggers by a conversion are");
     }
     later(triggered.if_pending == IfPending::Collect, &at("if_pending"), "collect is");
 }

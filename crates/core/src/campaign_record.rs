@@ -131,6 +131,11 @@ impl CampaignRecord {
         }
     }
 
+    /// As it is when another campaign listens to its sends, or none does any more; every shard will hear of it.
+    pub fn heard(&self, heard: bool) -> CampaignRecord {
+        CampaignRecord { heard, epoch: self.epoch + u64::from(self.heard != heard), ..self.clone() }
+    }
+
     /// To be called before the definition changes.
     pub fn note_history(&mut self) {
         self.history |= keeps_history(&self.draft);

@@ -216,6 +216,7 @@ mod tests {
             properties: json!({"departs_at": 1_796_119_200}).as_object().cloned().unwrap(),
             occurred_at: Timestamp::UNIX_EPOCH,
             id: String::new(),
+            happening: None,
         };
         let due = delay.due_at(since.parse().unwrap(), &zone, &profile, Some(&event));
         let shown = due.map(|at| zone.to_datetime(at).strftime("%a %F %T").to_string());

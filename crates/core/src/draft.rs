@@ -136,7 +136,7 @@ pub struct Trigger {
 }
 
 /// What sets a trigger off; the text is the event's, attribute's, segment's or campaign's name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerOn {
     #[default]
@@ -151,6 +151,30 @@ pub enum TriggerOn {
     CampaignDelivered(String),
     CampaignFailed(String),
     CampaignConverted(String),
+}
+
+impl TriggerOn {
+    /// The campaign whose sends it listens to.
+    pub fn campaign(&self) -> Option<&str> {
+        match self {
+            TriggerOn::CampaignSent(id)
+            | TriggerOn::CampaignDelivered(id)
+            | TriggerOn::CampaignFailed(id)
+            | TriggerOn::CampaignConverted(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+impl Draft {
+    /// What sets it off; nothing, if it is not triggered.
+    pub fn triggers(&self) -> impl Iterator<Item = &TriggerOn> {
+        let triggers = match &self.delivery.kind {
+            Some(Kind::Triggered(triggered)) => triggered.when.as_slice(),
+            _ => &[],
+        };
+        triggers.iter().map(|trigger| &trigger.on)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

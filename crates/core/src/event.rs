@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::happening::Happening;
 use crate::send_outcome::{self, SendOutcome};
 use crate::user::{pack, unpack};
 
@@ -17,6 +18,9 @@ pub struct Event {
     pub occurred_at: Timestamp,
     /// The client's id for it, or one made at the door: what drops repeats.
     pub id: String,
+    /// It is not what the user did, but what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happening: Option<Happening>,
 }
 
 /// What an entry keeps to render its sends later.

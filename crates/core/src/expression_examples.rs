@@ -56,8 +56,14 @@ pub(crate) fn mary() -> Example {
         ("purchase", Some(12.0), "2026-02-28T23:29:00Z"),
     ] {
         let properties = Map::new();
-        let event =
-            Event { name: name.to_owned(), value, properties, occurred_at: at(when), id: "e".to_owned() };
+        let event = Event {
+            name: name.to_owned(),
+            value,
+            properties,
+            occurred_at: at(when),
+            id: "e".to_owned(),
+            happening: None,
+        };
         profile.count(&event, at(when));
     }
     let event = Event {
@@ -69,6 +75,7 @@ pub(crate) fn mary() -> Example {
         })),
         occurred_at: at("2026-02-28T23:29:00Z"),
         id: "e-1".to_owned(),
+        happening: None,
     };
     let values = map(json!({"cents": 250}));
     Example { profile, event, values, as_of: at("2026-02-28T23:30:00Z"), fallback_zone: TimeZone::UTC }

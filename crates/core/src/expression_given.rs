@@ -100,6 +100,7 @@ impl<'a> Given<'a> {
         let map = match root {
             Root::User => &self.facts?.profile.attributes,
             Root::Properties => &self.facts?.event?.properties,
+            Root::Change => self.facts?.event?.change()?,
             Root::Values => self.facts?.values?,
             Root::Response => return deeper(self.response?.1, steps).map(Seen::json),
         };

@@ -85,10 +85,10 @@ const FUNCTIONS: [(&str, &str); 10] = [
 ];
 
 /// Names kept for later versions.
-const LATER: [&str; 6] = ["change", "previous", "received", "failed", "in_segment", "in_list"];
+const LATER: [&str; 5] = ["previous", "received", "failed", "in_segment", "in_list"];
 
 const USER_NAMES: [&str; 6] = ["user", "user_id", "lifetime_value", "first_seen", "last_seen", "everyone"];
-const ENTRY_NAMES: [&str; 3] = ["properties", "event", "values"];
+const ENTRY_NAMES: [&str; 4] = ["properties", "event", "values", "change"];
 const RESPONSE_NAMES: [&str; 2] = ["status", "response"];
 
 /// The operand `syntax` stands for, or a fault and nothing.
@@ -140,6 +140,7 @@ fn path(root: &str, steps: &[Step], scope: Scope) -> Result<Source, String> {
         "values" => Root::Values,
         "response" => return Ok(Source::Path(Root::Response, steps.to_vec())),
         "event" => return event(steps),
+        "change" => return change(steps),
         _ => return plain(root, steps),
     };
     match steps {
@@ -164,6 +165,16 @@ fn plain(name: &str, steps: &[Step]) -> Result<Source, String> {
         "last_seen" => Source::LastSeen,
         _ => Source::Status,
     })
+}
+
+/// Of an attribute.
+fn change(steps: &[Step]) -> Result<Source, String> {
+    match steps {
+        [Step::Name(name), ..] if ["attribute", "from", "to"].contains(&name.as_str()) => {
+            Ok(Source::Path(Root::Change, steps.to_vec()))
+        }
+        _ => Err("a change has change.attribute, change.from and change.to".to_owned()),
+    }
 }
 
 fn event(steps: &[Step]) -> Result<Source, String> {

@@ -108,6 +108,7 @@ pub(crate) enum Source {
 pub(crate) enum Root {
     User,
     Properties,
+    Change,
     Values,
     Response,
 }
@@ -117,6 +118,7 @@ impl Root {
         match self {
             Root::User => "user",
             Root::Properties => "properties",
+            Root::Change => "change",
             Root::Values => "values",
             Root::Response => "response",
         }

@@ -12,6 +12,7 @@ mod behaviour_bytes;
 mod behaviour_laws;
 pub mod event;
 pub mod facts;
+pub mod happening;
 pub mod number;
 pub mod reason;
 pub mod recent_event;

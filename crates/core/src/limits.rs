@@ -134,6 +134,8 @@ pub const OWN_OCCURRENCES_MAX: usize = 30;
 pub const OPEN_ENTRIES_MAX: usize = 100;
 /// Properties that one cancel event compares.
 pub const SAME_MAX: usize = 8;
+/// Campaigns that set one another off, one after the other; then it is a loop.
+pub const HOPS_MAX: u8 = 16;
 /// Triggers of one campaign, cancel events likewise.
 pub const TRIGGERS_MAX: usize = 64;
 /// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.

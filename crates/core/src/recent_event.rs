@@ -159,6 +159,7 @@ mod tests {
             properties: properties.as_object().cloned().unwrap(),
             occurred_at: "2026-11-24T08:00:00.123Z".parse().unwrap(),
             id: "e-1".to_owned(),
+            happening: None,
         })
     }
 

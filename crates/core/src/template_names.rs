@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::behaviour::{Figure, Reading, Window};
+use crate::event::Event;
 use crate::secret::MASK;
 use crate::webhook::RenderContext;
 
@@ -31,6 +32,8 @@ pub(crate) enum Slot {
     Attribute(Vec<Key>),
     Values(Vec<Key>),
     Properties(Vec<Key>),
+    /// Of an attribute: its name, what it was and what it is.
+    Change(Vec<Key>),
     Event,
     EventName,
     EventValue,
@@ -64,6 +67,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "due_at",
     "event",
     "properties",
+    "change",
     "values",
     "count",
     "sum",
@@ -104,6 +108,7 @@ pub(crate) const CORE: &[&str] = &[
     "due_at",
     "event",
     "properties",
+    "change",
     "values",
     "count",
     "first",
@@ -122,7 +127,7 @@ pub(crate) const CORE: &[&str] = &[
 ];
 
 /// Names that come with a later version.
-pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "change", "events"];
+pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "events"];
 
 /// What `root` with `keys` stands for; `Err` says what would be right.
 pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
@@ -138,6 +143,12 @@ pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
             Slot::Attribute(std::iter::once(Key::Name(root.to_owned())).chain(keys).collect())
         }
         "event" => event(keys)?,
+        "change" => match keys.first() {
+            Some(Key::Name(part)) if ["attribute", "from", "to"].contains(&part.as_str()) => {
+                Slot::Change(keys)
+            }
+            _ => return Err("write change.attribute, change.from or change.to".to_owned()),
+        },
         "user_id" => whole(Slot::UserId, &keys)?,
         "time_zone" => whole(Slot::TimeZone, &keys)?,
         "now" => whole(Slot::Now, &keys)?,
@@ -269,6 +280,7 @@ impl Slot {
             Slot::Attribute(keys) => attribute(context, keys),
             Slot::Values(keys) => facts.values.and_then(|values| inside(values, keys)),
             Slot::Properties(keys) => facts.event.and_then(|event| inside(&event.properties, keys)),
+            Slot::Change(keys) => facts.event.and_then(Event::change).and_then(|change| inside(change, keys)),
             Slot::Event => facts.event.map(|event| {
                 let mut map = Map::new();
                 map.insert("name".to_owned(), event.name.clone().into());

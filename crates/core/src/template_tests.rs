@@ -221,9 +221,11 @@ fn a_fault_names_line_and_column_and_what_would_be_right() {
     check_fault("{{ avg('a', user.x) }}", &["write avg(\"event\") or avg(\"event\", \"30d\")"]);
     check_fault("{{ last('a', '7d') }}", &["write last(\"event\")"]);
     check_fault("{{ min }}", &["min is a function"]);
-    for name in ["linked.x", "linkedData.x", "previous.status", "change.from", "events"] {
+    for name in ["linked.x", "linkedData.x", "previous.status", "events"] {
         check_fault(&format!("{{{{ {name} }}}}"), &["is not available in this version"]);
     }
+    check_fault("{{ change }}", &["change.attribute, change.from or change.to"]);
+    check_fault("{{ change.was }}", &["change.attribute, change.from or change.to"]);
     check_fault("{{ variant.x }}", &["variant is one value"]);
     check_fault("{{ user_id.x }}", &["user_id is one value"]);
     check_fault("{{ secret }}", &["secret.API_KEY"]);

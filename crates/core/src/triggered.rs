@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::campaign_fields::{check_name, expression};
+use crate::campaign_fields::{check_name, check_slug, expression};
 use crate::civil_text::{parse_end, parse_start};
 use crate::delay::Delay;
 use crate::draft::{self, IfPending, OnWindowEnd, TriggerOn};
@@ -11,12 +11,13 @@ use crate::event::Event;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::Faults;
+use crate::happening::Happening;
 use crate::limits;
 use crate::value_path::ValuePath;
 
 #[derive(Debug)]
 pub struct Triggered {
-    pub triggers: Vec<EventTrigger>,
+    pub triggers: Vec<Trigger>,
     pub delay: Delay,
     pub window: Window,
     pub cancel_on: Vec<CancelEvent>,
@@ -67,7 +68,7 @@ impl Triggered {
 
     /// Whether a trigger takes the event.
     pub fn fits(&self, event: &Event, facts: &Facts<'_>) -> bool {
-        let is_met = |trigger: &EventTrigger| {
+        let is_met = |trigger: &Trigger| {
             trigger.takes(facts)
                 && trigger.condition.as_ref().is_none_or(|condition| condition.matches(facts))
         };
@@ -82,7 +83,7 @@ impl Triggered {
                 continue;
             }
             let Some(condition) = &trigger.condition else {
-                return format!("every {} sets it off", event.name);
+                return format!("every {} sets it off", trigger.said());
             };
             let saw = condition.explain(facts);
             if saw.result {
@@ -93,30 +94,87 @@ impl Triggered {
         refused.map_or_else(
             || match self.naming(event).next() {
                 Some(_) => format!("it is not the user's first {}", event.name),
-                None => format!("no trigger names the event {:?}", event.name),
+                None => format!("no trigger names {}", said(event)),
             },
             |saw| saw.saw(),
         )
     }
 
-    fn naming(&self, event: &Event) -> impl Iterator<Item = &EventTrigger> {
-        self.triggers.iter().filter(move |trigger| trigger.event == event.name)
+    fn naming(&self, event: &Event) -> impl Iterator<Item = &Trigger> {
+        self.triggers.iter().filter(move |trigger| trigger.names(event))
+    }
+
+    /// The events that set it off, and the names of what else does.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.triggers.iter().map(Trigger::name)
     }
 }
 
-/// An event by name, with a condition on it and its user.
+/// What sets a campaign off, with a condition on it and its user.
 #[derive(Debug)]
-pub struct EventTrigger {
-    pub event: String,
-    /// Only the first one of a user, imported ones included.
-    pub is_first: bool,
+pub struct Trigger {
+    pub on: TriggerOn,
     pub condition: Option<Expression>,
 }
 
-impl EventTrigger {
+impl Trigger {
+    fn names(&self, event: &Event) -> bool {
+        let says = |name: &str, what: &str| event.properties.get(name).is_some_and(|value| value == what);
+        match (&self.on, event.happening) {
+            (TriggerOn::Event(name) | TriggerOn::FirstEvent(name), None) => *name == event.name,
+            (TriggerOn::UserCreated, Some(Happening::UserCreated)) => true,
+            (TriggerOn::AttributeChanged(name), Some(Happening::AttributeChanged)) => says("attribute", name),
+            (TriggerOn::SegmentEntered(name), Some(Happening::SegmentEntered))
+            | (TriggerOn::SegmentLeft(name), Some(Happening::SegmentLeft)) => says("segment", name),
+            (TriggerOn::CampaignSent(id), Some(Happening::CampaignSent(_)))
+            | (TriggerOn::CampaignDelivered(id), Some(Happening::CampaignDelivered(_)))
+            | (TriggerOn::CampaignFailed(id), Some(Happening::CampaignFailed(_)))
+            | (TriggerOn::CampaignConverted(id), Some(Happening::CampaignConverted(_))) => {
+                says("campaign", id)
+            }
+            _ => false,
+        }
+    }
+
     /// Behaviour counts the event before it is asked.
     fn takes(&self, facts: &Facts<'_>) -> bool {
-        !self.is_first || facts.profile.behaviour.get(&self.event).is_none_or(|did| did.count <= 1)
+        match &self.on {
+            TriggerOn::FirstEvent(name) => facts.profile.behaviour.get(name).is_none_or(|did| did.count <= 1),
+            _ => true,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match &self.on {
+            TriggerOn::Event(name) | TriggerOn::FirstEvent(name) => name,
+            on => Happening::of(on).map_or("", Happening::name),
+        }
+    }
+
+    fn said(&self) -> String {
+        match &self.on {
+            TriggerOn::Nothing => String::new(),
+            TriggerOn::Event(name) | TriggerOn::FirstEvent(name) => name.clone(),
+            TriggerOn::UserCreated => "new user".to_owned(),
+            TriggerOn::AttributeChanged(name) => format!("change of the attribute {name}"),
+            TriggerOn::SegmentEntered(name) => format!("user who comes into the segment {name}"),
+            TriggerOn::SegmentLeft(name) => format!("user who leaves the segment {name}"),
+            TriggerOn::CampaignSent(id) => format!("send of the campaign {id}"),
+            TriggerOn::CampaignDelivered(id) => format!("delivered send of the campaign {id}"),
+            TriggerOn::CampaignFailed(id) => format!("failed send of the campaign {id}"),
+            TriggerOn::CampaignConverted(id) => format!("conversion of the campaign {id}"),
+        }
+    }
+}
+
+/// What happened, as somebody would call it.
+fn said(event: &Event) -> String {
+    let of = |name: &str| event.properties.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    match event.happening {
+        None => format!("the event {:?}", event.name),
+        Some(Happening::AttributeChanged) => format!("a change of the attribute {:?}", of("attribute")),
+        Some(happening) if happening.hops() > 0 => format!("{} of {:?}", event.name, of("campaign")),
+        Some(_) => format!("{} {:?}", event.name, of("segment")),
     }
 }
 
@@ -219,24 +277,34 @@ fn read_cancel_on(written: &[draft::EventMatch], faults: &mut Faults) -> Vec<Can
     rules
 }
 
-fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Option<EventTrigger> {
-    let (event, is_first) = match &trigger.on {
-        TriggerOn::Event(name) => (name.clone(), false),
-        TriggerOn::FirstEvent(name) => (name.clone(), true),
+fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Option<Trigger> {
+    let mut id = |field: &str, id: &str| {
+        if let Err(text) = check_slug(id) {
+            faults.add(format!("{path}.{field}"), text);
+        }
+    };
+    match &trigger.on {
         TriggerOn::Nothing => {
             faults.add(format!("{path}.event"), "is missing: name the event");
             return None;
         }
+        TriggerOn::Event(name) => check_name(name, &format!("{path}.event"), faults),
+        TriggerOn::FirstEvent(name) => check_name(name, &format!("{path}.first_event"), faults),
+        TriggerOn::AttributeChanged(name) => check_name(name, &format!("{path}.attribute_changed"), faults),
+        TriggerOn::UserCreated => {}
+        TriggerOn::CampaignSent(name) => id("campaign_sent", name),
+        TriggerOn::CampaignDelivered(name) => id("campaign_delivered", name),
+        TriggerOn::CampaignFailed(name) => id("campaign_failed", name),
         // Said with all else that comes later.
-        _ => return None,
-    };
-    let field = if is_first { "first_event" } else { "event" };
-    check_name(&event, &format!("{path}.{field}"), faults);
+        TriggerOn::SegmentEntered(_) | TriggerOn::SegmentLeft(_) | TriggerOn::CampaignConverted(_) => {
+            return None;
+        }
+    }
     let condition = match trigger.condition.trim() {
         "" => None,
         _ => expression(&trigger.condition, Scope::Trigger, &format!("{path}.where"), faults),
     };
-    Some(EventTrigger { event, is_first, condition })
+    Some(Trigger { on: trigger.on.clone(), condition })
 }
 
 fn read_window(written: &draft::Triggered, zone: &TimeZone, now: Timestamp, faults: &mut Faults) -> Window {

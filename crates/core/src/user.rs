@@ -78,8 +78,11 @@ impl Profile {
     }
 
     /// Counts an event into behaviour, as accepted at `accepted_at`: a clock that runs ahead of ours says nothing about the
-    /// future. An event name past the bound is not counted.
+    /// future. An event name past the bound is not counted, nor is what the user did not do.
     pub fn count(&mut self, event: &Event, accepted_at: Timestamp) {
+        if event.happening.is_some() {
+            return;
+        }
         for behaviour in self.behaviour.values_mut() {
             behaviour.forget_days(accepted_at);
         }

@@ -83,6 +83,7 @@ mod tests {
             properties: json!({"cart": {"id": 7}}).as_object().cloned().unwrap(),
             occurred_at: Timestamp::UNIX_EPOCH,
             id: String::new(),
+            happening: None,
         };
         let check = |path: Result<ValuePath, String>, expected: Option<Value>| {
             assert_eq!(path.unwrap().find(&profile, Some(&event)).cloned(), expected);

@@ -142,7 +142,12 @@ impl CompiledWebhook {
         self.any_slot(|slot| {
             matches!(
                 slot,
-                Slot::Event | Slot::EventName | Slot::EventValue | Slot::EventAt | Slot::Properties(_)
+                Slot::Event
+                    | Slot::EventName
+                    | Slot::EventValue
+                    | Slot::EventAt
+                    | Slot::Properties(_)
+                    | Slot::Change(_)
             )
         })
     }

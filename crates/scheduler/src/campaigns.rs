@@ -8,6 +8,8 @@ use campanile_core::campaign::Campaign;
 use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::{Draft, Kind, TriggerOn};
+use campanile_core::event::Event;
+use campanile_core::happening::{Happening, trigger_of};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
@@ -21,11 +23,15 @@ pub struct Campaigns {
     cursor: String,
     known: BTreeMap<CampaignNo, Known>,
     by_event: HashMap<String, BTreeSet<CampaignNo>>,
+    /// By what sets them off that is not an event.
+    by_happening: HashMap<TriggerOn, BTreeSet<CampaignNo>>,
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
     /// Each shard's control number up to which campaigns are known.
     seen: HashMap<Shard, u64>,
     /// Campaigns whose control words are still to be shown.
     pub unshown: BTreeSet<CampaignNo>,
+    /// Something changed since `listening` has looked.
+    pub unheard: bool,
 }
 
 /// One campaign.
@@ -102,9 +108,21 @@ impl Campaigns {
         self.known.values()
     }
 
-    /// The campaigns that an event of this name concerns, drafts left out.
-    pub fn naming(&self, event: &str) -> impl Iterator<Item = &Known> {
-        self.by_event.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
+    /// The campaigns that an event concerns, drafts left out.
+    pub fn naming(&self, event: &Event) -> impl Iterator<Item = &Known> {
+        let numbers = match event.happening {
+            None => self.by_event.get(&event.name),
+            Some(_) => trigger_of(event).and_then(|on| self.by_happening.get(&on)),
+        };
+        numbers.into_iter().flatten().filter_map(|no| self.known.get(no))
+    }
+
+    /// The ids of the campaigns whose sends a live campaign listens to.
+    pub fn heard(&self) -> BTreeSet<&str> {
+        let is_live =
+            |no: &CampaignNo| self.known.get(no).is_some_and(|known| known.record.state != State::Ended);
+        let listened = self.by_happening.iter().filter(|(_, numbers)| numbers.iter().any(is_live));
+        listened.filter_map(|(on, _)| on.campaign()).collect()
     }
 
     /// The campaigns whose pending entries an event of this name may end.
@@ -114,6 +132,7 @@ impl Campaigns {
 
     /// Takes a record that this process has just written.
     pub fn replace_record(&mut self, record: CampaignRecord) {
+        self.unheard = true;
         if let Some(known) = self.known.get_mut(&record.no) {
             if known.record.epoch != record.epoch {
                 self.unshown.insert(record.no);
@@ -136,9 +155,15 @@ impl Campaigns {
 
     fn put(&mut self, known: Known) {
         let no = known.record.no;
+        self.unheard = true;
         if let Some(before) = self.known.get(&no) {
             for event in events(&before.record.draft) {
                 if let Some(numbers) = self.by_event.get_mut(event) {
+                    numbers.remove(&no);
+                }
+            }
+            for on in happenings(&before.record.draft) {
+                if let Some(numbers) = self.by_happening.get_mut(on) {
                     numbers.remove(&no);
                 }
             }
@@ -151,6 +176,9 @@ impl Campaigns {
         if known.record.state != State::Draft {
             for event in events(&known.record.draft) {
                 self.by_event.entry(event.to_owned()).or_default().insert(no);
+            }
+            for on in happenings(&known.record.draft) {
+                self.by_happening.entry(on.clone()).or_default().insert(no);
             }
             for event in cancels(&known.record.draft) {
                 self.by_cancel.entry(event.to_owned()).or_default().insert(no);
@@ -185,14 +213,15 @@ fn cancels(draft: &Draft) -> impl Iterator<Item = &str> {
 
 /// The events that trigger a draft.
 fn events(draft: &Draft) -> impl Iterator<Item = &str> {
-    let triggers = match &draft.delivery.kind {
-        Some(Kind::Triggered(triggered)) => triggered.when.as_slice(),
-        _ => &[],
-    };
-    triggers.iter().filter_map(|trigger| match &trigger.on {
+    draft.triggers().filter_map(|on| match on {
         TriggerOn::Event(name) | TriggerOn::FirstEvent(name) => Some(name.as_str()),
         _ => None,
     })
+}
+
+/// What else triggers it.
+fn happenings(draft: &Draft) -> impl Iterator<Item = &TriggerOn> {
+    draft.triggers().filter(|on| Happening::of(on).is_some())
 }
 
 async fn read_all(store: &dyn Store) -> Result<Vec<CampaignRecord>, StoreError> {

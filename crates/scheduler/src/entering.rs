@@ -178,6 +178,12 @@ impl<'a> Entering<'a> {
     pub fn ends_at_once(&self) -> Option<(Suppression, String)> {
         let (campaign, (_, accepted_at)) = (self.campaign?, self.happened()?);
         let due_at = self.due_at;
+        if let Cause::Event { event, .. } = self.cause
+            && event.hops() > limits::HOPS_MAX
+        {
+            let text = format!("{} campaigns have set one another off in a row", limits::HOPS_MAX);
+            return Some((Suppression::Loop, text));
+        }
         if triggered_of(campaign)?.window.cuts(due_at) {
             let text = format!("it would be due at {due_at}, after the campaign's end");
             return Some((Suppression::CampaignEnded, text));

@@ -1,7 +1,7 @@
 //! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
 //!
-//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`, `auto_pause`,
-//! all by way of `shards`. Loop: `run`.
+//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`, `listening`,
+//! `auto_pause`, all by way of `shards`. Loop: `run`.
 
 pub mod run;
 
@@ -17,6 +17,7 @@ pub mod campaigns;
 pub mod event_pass;
 pub mod fan_out;
 pub mod finish;
+pub mod listening;
 pub mod queue_pass;
 pub mod reconcile;
 pub mod shards;

@@ -15,7 +15,7 @@ use crate::finish::Looks;
 use crate::occurrence::{Step, decide};
 use crate::reconcile::Shown;
 use crate::shards::{Troubles, aside};
-use crate::{auto_pause, event_pass, finish, queue_pass, reconcile};
+use crate::{auto_pause, event_pass, finish, listening, queue_pass, reconcile};
 
 /// The longest sleep: what a lost wake-up costs.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
@@ -128,6 +128,7 @@ impl Scheduler {
         did.more = events.more;
         self.occurrences(now, did).await?;
         let troubles = &mut did.troubles;
+        did.more |= listening::pass(store, &mut self.campaigns, troubles).await? > 0;
         did.shown =
             reconcile::pass(store, &mut self.campaigns, &mut self.shown, &self.shards, troubles).await?;
         let fanned = self.fan_out.pass(store, &self.campaigns, &self.shards, now, &mut did.troubles).await?;

@@ -97,5 +97,5 @@ pub(crate) fn user(no: u64, attributes: Value) -> StoredUser {
 
 pub(crate) fn event(id: &str, name: &str, occurred_at: Timestamp, properties: Value) -> Event {
     let properties = properties.as_object().cloned().unwrap_or_default();
-    Event { name: name.to_owned(), value: None, properties, occurred_at, id: id.to_owned() }
+    Event { name: name.to_owned(), value: None, properties, occurred_at, id: id.to_owned(), happening: None }
 }

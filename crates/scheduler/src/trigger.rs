@@ -3,6 +3,7 @@
 //! An event counts into its user's behaviour before any trigger looks at it; events of one user apply in the order of the log.
 //! `event_pass` reads the page and commits what is decided here, as a whole or not at all.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use campanile_core::campaign_actions::Action;
@@ -13,6 +14,7 @@ use campanile_core::delivery_record::StoredRecord;
 use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::facts::Facts;
+use campanile_core::happening::of_outcome;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
@@ -37,13 +39,39 @@ pub type Records = HashMap<(UserNo, CampaignNo), Kept>;
 pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignNo)> {
     let mut wanted = BTreeSet::new();
     for logged in &page.events {
-        let Ok(LogItem::Event(event)) = LogItem::unpack(&logged.bytes) else { continue };
-        let concerned = campaigns.naming(&event.name).chain(campaigns.cancelled_by(&event.name));
-        wanted.extend(
-            concerned.filter(|known| keeping(known).is_some()).map(|known| (logged.user, known.record.no)),
-        );
+        let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
+        for event in fired(&item, campaigns).iter() {
+            let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
+            wanted.extend(
+                concerned
+                    .filter(|known| keeping(known).is_some())
+                    .map(|known| (logged.user, known.record.no)),
+            );
+        }
     }
     wanted.into_iter().collect()
+}
+
+/// What sets campaigns off, of an item of the log. The outcome of a send may be two things: its first POST, and its end.
+fn fired<'i>(item: &'i LogItem, campaigns: &Campaigns) -> Cow<'i, [Event]> {
+    match item {
+        LogItem::Event(event) => Cow::Borrowed(std::slice::from_ref(event)),
+        LogItem::Imported(_) => Cow::Borrowed(&[]),
+        LogItem::Outcome(outcome) => Cow::Owned(match campaigns.get(outcome.row.campaign) {
+            Some(known) if known.record.heard => {
+                let actions = known.compiled.as_ref().map(|compiled| &compiled.campaign.actions);
+                let action = actions.and_then(|actions| actions.get(usize::from(outcome.row.action)));
+                of_outcome(outcome, &known.record.id, action.map(|action| action.name.as_str()))
+            }
+            _ => Vec::new(),
+        }),
+    }
+}
+
+/// The campaigns whose pending entries it may end. Only what a user did does.
+fn cancelled<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
+    let name = event.happening.is_none().then(|| event.name.clone());
+    name.into_iter().flat_map(|name| campaigns.cancelled_by(&name).collect::<Vec<_>>())
 }
 
 /// The delivery of a campaign that keeps delivery records.
@@ -85,27 +113,36 @@ pub fn decide(
             deciding.commit.foreign.push(place);
             continue;
         };
-        let (event, fires) = match &item {
-            LogItem::Event(event) => (event, true),
-            LogItem::Imported(event) => (event, false),
-            // Nobody acts on it yet.
-            LogItem::Outcome(_) => continue,
-        };
         // A user that is gone took its events along.
         let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
         let Some((user, is_changed)) = found else {
             continue;
         };
-        user.profile.count(event, logged.accepted_at);
-        *is_changed = true;
+        if let LogItem::Event(event) | LogItem::Imported(event) = &item
+            && event.happening.is_none()
+        {
+            user.profile.count(event, logged.accepted_at);
+            *is_changed = true;
+        }
         deciding.met.clear();
-        if fires {
+        let fired = fired(&item, campaigns);
+        for event in fired.iter() {
             deciding.event(event, logged.accepted_at, user);
         }
         let number = page.head + place as u64;
-        let bytes =
-            recent_event::encode(number, logged.accepted_at, user.no, (&logged.bytes, &item), &deciding.met);
-        deciding.commit.recent.push(RecentRow { number, bytes });
+        let kept = match (&item, fired.last()) {
+            (LogItem::Outcome(_), Some(event)) if !deciding.met.is_empty() => {
+                let item = LogItem::Event(event.clone());
+                Some((item.pack(), item))
+            }
+            (LogItem::Outcome(_), _) => None,
+            _ => Some((logged.bytes.clone(), item)),
+        };
+        deciding.commit.recent.extend(kept.map(|(packed, item)| {
+            let of = (packed.as_slice(), &item);
+            let bytes = recent_event::encode(number, logged.accepted_at, user.no, of, &deciding.met);
+            RecentRow { number, bytes }
+        }));
     }
     let Deciding { counts, records, .. } = deciding;
     commit.counts = summed(counts);
@@ -159,11 +196,11 @@ impl Deciding<'_> {
 
     fn event(&mut self, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
         let campaigns = self.campaigns;
-        for known in campaigns.cancelled_by(&event.name) {
+        for known in cancelled(campaigns, event) {
             self.cancel(known, event, accepted_at, user);
         }
         let mut met = Met { event, accepted_at, key: None, packed: None };
-        for known in campaigns.naming(&event.name) {
+        for known in campaigns.naming(event) {
             let record = &known.record;
             let is_forgotten =
                 record.state == State::Ended && self.now.duration_since(record.updated_at) > ENDED_SAYS_SO;
@@ -254,7 +291,7 @@ impl Deciding<'_> {
         continued.unwrap_or(key)
     }
 
-    /// `keeps`: also where no action asks for the event, as a newer one may take its place.
+    /// `keeps`: also where no action asks for the event, as a newer one may take its place. So is one that says how many campaigns led to it.
     fn enter(
         &mut self,
         planned: &Planned<'_>,
@@ -264,7 +301,7 @@ impl Deciding<'_> {
     ) -> NewEntry {
         let (event, key) = (met.event, met.key(self.layout));
         let mut webhooks = planned.campaign.actions.iter().flat_map(Action::webhooks);
-        let keeps = keeps || webhooks.any(CompiledWebhook::needs_event);
+        let keeps = keeps || event.hops() > 0 || webhooks.any(CompiledWebhook::needs_event);
         let kept =
             keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());
         self.bytes += kept.as_ref().map_or(0, Vec::len);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::attempt::Attempt;
+use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Settlement};
 use campanile_core::slug::Slug;
@@ -116,9 +117,13 @@ pub fn plan(means: &Means, case: &Case, live: &Live, now: Timestamp) -> Result<R
     }
 }
 
-/// Counted under the variant of its action, if that has some.
+/// Counted under the variant of its action, if that has some; and with what led to it.
 fn of_variant(settlement: Settlement, given: &Given<'_>) -> Settlement {
-    Settlement { variant: given.version().and_then(|version| Slug::new(&version.name)), ..settlement }
+    let hops = match given.entry {
+        Ok(Some(EntryData::Event(event))) => event.hops(),
+        _ => 0,
+    };
+    Settlement { variant: given.version().and_then(|version| Slug::new(&version.name)), hops, ..settlement }
 }
 
 fn attempt_request(
