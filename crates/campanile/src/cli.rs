@@ -103,7 +103,7 @@ pub struct ServerArgs {
     /// Where health and metrics are served.
     #[arg(long, value_name = "ADDR")]
     listen_health: Option<SocketAddr>,
-    /// For development: allow http:// and loopback targets. Refused unless everything listens on loopback.
+    /// For development: allow http://, loopback targets and any port. Refused unless everything listens on loopback.
     #[arg(long)]
     dev: bool,
     /// Allow http:// targets.

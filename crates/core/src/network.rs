@@ -24,7 +24,7 @@ pub struct Policy {
     /// If there are any, no other host is sent to: in the form of `secret::host_patterns`.
     pub allow_hosts: Vec<String>,
     pub ports: Ports,
-    /// `campanile serve --dev`: plain `http://`, and loopback targets.
+    /// `campanile serve --dev`: plain `http://`, loopback targets, any port.
     pub dev: bool,
 }
 
@@ -105,7 +105,7 @@ impl Policy {
         if !self.allow_hosts.is_empty() && !self.allow_hosts.iter().any(allows) {
             return Err(format!("{host} is not one of the hosts this deployment sends to (`--allow-host`)"));
         }
-        if !self.ports.contains(port) {
+        if !self.dev && !self.ports.contains(port) {
             return Err(format!(
                 "port {port} is not one of those this deployment sends to: {} (`--ports`)",
                 self.ports
