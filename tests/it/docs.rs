@@ -1,7 +1,7 @@
 //! What the documentation shows is what works: every fenced block of `docs/` is run, applied or rendered, by the words after its fence.
 //!
 //! `sh`: typed by a newcomer, in order. `yaml`: a whole campaign file; with a file's name behind it, that file. `yaml deliveries`,
-//! `yaml limits`, `yaml webhook`: a part of one. `jinja expressions`: a condition a line. `jinja renders`: TEMPLATE => JSON, a line each.
+//! `yaml limits`, `yaml webhook`: a part of one. `yaml settings.yaml`: the deployment's settings. `jinja expressions`: a condition a line. `jinja renders`: TEMPLATE => JSON, a line each.
 
 use std::path::PathBuf;
 
@@ -72,6 +72,8 @@ fn whole(block: &Block) -> Vec<String> {
                 format!("id: doc\naudience: {}\ndelivery: {{manual: {{}}}}\n{webhook}\n", Value::from(line))
             })
             .collect(),
+        // No campaign, and the commands around it read it.
+        "yaml settings.yaml" => Vec::new(),
         kind if kind == "yaml" || kind.ends_with(".yaml") => vec![block.text.clone()],
         _ => Vec::new(),
     }

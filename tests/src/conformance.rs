@@ -72,6 +72,12 @@ macro_rules! conforms {
             a_first_post_is_told_and_then_only_the_end,
             what_was_never_posted_is_told_too_behind_the_events_before_it,
         );
+        $crate::conforms!($make, conformance_caps:
+            settings_are_written_over_the_revision_that_was_read,
+            caps_are_decided_by_the_rules_whatever_is_asked,
+            racing_senders_never_exceed_a_cap,
+            what_is_not_posted_gives_back_what_it_reserved,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );

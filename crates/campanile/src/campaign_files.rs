@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use campanile_proto::campaign_file::{self, FileCampaign};
+use campanile_proto::file_fault::FileFault;
 use campanile_proto::v1 as wire;
 use tonic::Status;
 
@@ -50,6 +51,11 @@ impl Written {
     }
 }
 
+/// A fault that was found in reading a file.
+pub fn of_file(file_name: &str, fault: &FileFault) -> String {
+    placed(file_name, fault.line, fault.column, &fault.path, &fault.text)
+}
+
 fn placed(file_name: &str, line: u32, column: u32, field: &str, text: &str) -> String {
     if field.is_empty() {
         return format!("{file_name}:{line}:{column}: {text}");
@@ -92,7 +98,7 @@ fn read_file(file_name: &str, bytes: &[u8], written: &mut Vec<Written>, faults: 
                 .extend(campaigns.into_iter().map(|file| Written { file_name: file_name.to_owned(), file }));
         }
         Err(found) => {
-            faults.extend(found.iter().map(|f| placed(file_name, f.line, f.column, &f.path, &f.text)));
+            faults.extend(found.iter().map(|fault| of_file(file_name, fault)));
         }
     }
 }
@@ -110,7 +116,7 @@ fn check_ids(written: &[Written], faults: &mut Vec<String>) {
 }
 
 /// `-` is standard input.
-fn read_bytes(path: &Path) -> Result<(String, Vec<u8>), Fail> {
+pub fn read_bytes(path: &Path) -> Result<(String, Vec<u8>), Fail> {
     let (file_name, source): (String, Box<dyn Read>) = if path == Path::new("-") {
         ("stdin".to_owned(), Box::new(std::io::stdin()))
     } else {

@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
+use crate::cli_deployment::{SecretCommand, SettingsCommand};
 use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Make, list and revoke access tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Show and change what the deployment decides for all campaigns: caps, minimum gap, quiet hours.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Print when a cron expression fires, an RFC 3339 instant a line.
     Next(NextArgs),
     /// Print the JSON Schema of the campaign file, for editors.
@@ -390,25 +394,6 @@ pub struct TrackArgs {
     /// They happen as they arrive, whatever the file says.
     #[arg(long, requires = "file", conflicts_with = "user")]
     pub now: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum SecretCommand {
-    /// Store a secret; its value is read from the terminal or from standard input, one value a line.
-    Set {
-        name: String,
-        /// A host it may be sent to, such as hooks.example.com or *.example.com.
-        #[arg(long, required = true, value_name = "HOST")]
-        host: Vec<String>,
-    },
-    /// List names and hosts; values are never shown.
-    List,
-    /// Delete a secret.
-    Delete { name: String },
-    /// Print a new key for the file that secrets.key_file names.
-    NewKey,
-    /// Seal every stored secret by the first key of the file.
-    RotateKey,
 }
 
 #[cfg(test)]

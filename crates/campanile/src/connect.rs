@@ -8,6 +8,7 @@ use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
+use campanile_proto::v1::settings_service_client::SettingsServiceClient;
 use campanile_proto::v1::token_service_client::TokenServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
 use clap::Args;
@@ -69,6 +70,7 @@ pub struct Api {
     pub sends: SendServiceClient<Link>,
     pub secrets: SecretServiceClient<Link>,
     pub tokens: TokenServiceClient<Link>,
+    pub settings: SettingsServiceClient<Link>,
 }
 
 pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
@@ -92,6 +94,7 @@ pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
         sends: SendServiceClient::new(link()).max_decoding_message_size(ANSWER_BYTES_MAX),
         secrets: SecretServiceClient::new(link()),
         tokens: TokenServiceClient::new(link()),
+        settings: SettingsServiceClient::new(link()),
     })
 }
 

@@ -23,8 +23,12 @@ pub enum Line {
 
 /// What changes from `there` to `written`; empty when they say the same, however they say it.
 pub fn difference(there: &wire::Campaign, written: &wire::Campaign) -> Result<Vec<Line>, Fail> {
-    let (before, after) = (normal(there)?, normal(written)?);
-    let compared = TextDiff::from_lines(&before, &after);
+    Ok(lines(&normal(there)?, &normal(written)?))
+}
+
+/// What changes from one text to another.
+pub fn lines(before: &str, after: &str) -> Vec<Line> {
+    let compared = TextDiff::from_lines(before, after);
     let mut lines = Vec::new();
     for group in compared.grouped_ops(CONTEXT_LINES) {
         if !lines.is_empty() {
@@ -39,7 +43,7 @@ pub fn difference(there: &wire::Campaign, written: &wire::Campaign) -> Result<Ve
             });
         }
     }
-    Ok(lines)
+    lines
 }
 
 /// The short form as the server would show it once stored: a default that was written out is the default left out.

@@ -8,7 +8,8 @@ use clap::Parser;
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{CampaignCommand, Cli, Command, ConfigArgs, SecretCommand, ServerArgs};
+use crate::cli::{CampaignCommand, Cli, Command, ConfigArgs, ServerArgs};
+use crate::cli_deployment::SecretCommand;
 use crate::config::{Config, LogFormat};
 use crate::connect::connect;
 use crate::fail::Fail;
@@ -17,6 +18,7 @@ use crate::roles::Roles;
 use crate::token_commands::TokenCommand;
 
 mod cli;
+mod cli_deployment;
 mod cli_dry_run;
 mod cli_ledger;
 mod config;
@@ -61,6 +63,7 @@ mod receive_shown;
 mod receive_tls;
 mod secret_commands;
 mod send_commands;
+mod settings_commands;
 mod token_commands;
 mod watch;
 
@@ -130,6 +133,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
             Ok(())
         }
         Command::Token(command) => token_commands::run(api().await?, command, now(), output).await,
+        Command::Settings(command) => settings_commands::run(api().await?, command, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
         Command::Schema => schema(output),
         Command::Completions(args) => {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use campanile_proto::v1 as wire;
 
-use crate::cli::SecretCommand;
+use crate::cli_deployment::SecretCommand;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::keyring;

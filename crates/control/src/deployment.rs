@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::draft::Draft;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::status;
+use crate::trial::{Candidate, Trial};
 
 /// Campaigns whose ids are compared with one that does not exist.
 const CAMPAIGNS_LOOKED_AT_MAX: usize = 200;
@@ -57,6 +59,27 @@ impl Deployment {
         let secrets = Secrets::from_iter(self.store.secrets().await?);
         let rules = Rules { policy: &self.policy, secrets: &secrets, now: since };
         Ok(Campaign::compile(draft, &rules))
+    }
+
+    /// What every send of the deployment is held to.
+    pub async fn limits(&self) -> Result<DeploymentLimits, Status> {
+        let stored = self.store.settings().await.map_err(status::store)?;
+        let settings = stored.map(|record| record.settings).unwrap_or_default();
+        DeploymentLimits::read(&settings)
+            .map_err(|faults| Status::internal(format!("the stored settings cannot be read: {faults}")))
+    }
+
+    /// The candidate, with what the store says of its caps.
+    pub async fn counted<'c>(
+        &self,
+        trial: &Trial<'_>,
+        candidate: Candidate<'c>,
+        user: &StoredUser,
+    ) -> Result<Candidate<'c>, Status> {
+        let Some(ask) = trial.cap_ask(&candidate, user.no) else { return Ok(candidate) };
+        let shard = self.store.layout().shard_of(&user.profile.id);
+        let answers = self.store.look_at_caps(shard, &[ask]).await.map_err(status::store)?;
+        Ok(Candidate { counted: answers.first().copied(), ..candidate })
     }
 
     /// The campaign of this id, or `NOT_FOUND`.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::ports::StoredUser;
 use campanile_core::secret::Secrets;
 use campanile_proto::v1 as wire;
@@ -70,7 +71,8 @@ async fn count(
 ) -> Result<News, Status> {
     let record = as_if_active(record);
     let secrets = Secrets::unchecked();
-    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy);
+    let limits = DeploymentLimits::default();
+    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy, &limits);
     let next_at = record.schedule.next_at.or_else(|| first_due(campaign, now).ok()?.next_at);
     let own = next_at.filter(|_| campaign.zones.are_own).map(|named| campaign.own_occurrence(named));
     // Each user's own instant where their own clocks count.

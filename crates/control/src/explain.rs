@@ -62,7 +62,7 @@ pub async fn explain(
     }
     imagined.profile = Some(profile);
     let past = past(deployment, &record, &user, &recent).await?;
-    let if_now = now_(deployment, (&record, &campaign), &imagined, now).await?;
+    let if_now = now_(deployment, (&record, &campaign), (&imagined, &user), now).await?;
     let sentence =
         past.first().map_or_else(|| nothing_yet(&if_now.sentence), |latest| latest.sentence.clone());
     Ok(wire::ExplainSendResponse { sentence, if_now: Some(if_now), past })
@@ -71,13 +71,16 @@ pub async fn explain(
 async fn now_(
     deployment: &Deployment,
     (record, campaign): (&CampaignRecord, &Campaign),
-    imagined: &Imagined,
+    (imagined, stored): (&Imagined, &StoredUser),
     now: Timestamp,
 ) -> Result<wire::IfNow, Status> {
+    let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((record, campaign), &secrets, &deployment.policy);
+    let trial = Trial::new((record, campaign), &secrets, &deployment.policy, &limits);
     let entry = entry_of(campaign, imagined);
-    let candidate = Candidate { profile: imagined.profile.as_ref(), entry: entry.as_ref(), at: now };
+    let profile = imagined.profile.as_ref();
+    let candidate = Candidate { profile, entry: entry.as_ref(), at: now, counted: None };
+    let candidate = deployment.counted(&trial, candidate, stored).await?;
     let steps = trial.steps(&candidate);
     let user = imagined.profile.as_ref().map_or("", |profile| &profile.id);
     if let (When::Triggered(triggered), None) = (&campaign.when, &imagined.event) {

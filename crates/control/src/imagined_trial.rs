@@ -2,6 +2,7 @@
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
 use campanile_core::secret::Secrets;
@@ -19,6 +20,7 @@ pub struct ImaginedTrial<'a> {
     pub record: CampaignRecord,
     pub campaign: Campaign,
     pub secrets: Secrets,
+    limits: DeploymentLimits,
     policy: &'a Policy,
     imagined: Imagined,
     entry: Option<EntryData>,
@@ -36,15 +38,26 @@ impl<'a> ImaginedTrial<'a> {
         let imagined = imagined::imagine(deployment, asked, &record.draft, now).await?;
         let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
         let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));
-        Ok(ImaginedTrial { record, campaign, secrets, policy: &deployment.policy, imagined, entry, now })
+        let limits = deployment.limits().await?;
+        Ok(ImaginedTrial {
+            record,
+            campaign,
+            secrets,
+            limits,
+            policy: &deployment.policy,
+            imagined,
+            entry,
+            now,
+        })
     }
 
     pub fn trial(&self) -> Trial<'_> {
-        Trial::new((&self.record, &self.campaign), &self.secrets, self.policy)
+        Trial::new((&self.record, &self.campaign), &self.secrets, self.policy, &self.limits)
     }
 
     pub fn candidate(&self) -> Candidate<'_> {
-        Candidate { profile: self.imagined.profile.as_ref(), entry: self.entry.as_ref(), at: self.now }
+        let (profile, entry) = (self.imagined.profile.as_ref(), self.entry.as_ref());
+        Candidate { profile, entry, at: self.now, counted: None }
     }
 }
 

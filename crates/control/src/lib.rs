@@ -13,6 +13,7 @@ pub mod campaign_service;
 pub mod event_service;
 pub mod secret_service;
 pub mod send_service;
+pub mod settings_service;
 pub mod token_service;
 pub mod user_service;
 
@@ -46,6 +47,7 @@ pub mod read_campaign;
 pub mod read_items;
 pub mod read_request;
 pub mod segment;
+pub mod settings_wire;
 pub mod status;
 pub mod write_campaign;
 pub mod write_explain;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::due_send::{DueSend, SendId};
 use campanile_core::event::EntryData;
 use campanile_core::fault::Faults;
@@ -45,6 +46,7 @@ struct DryRun {
     record: CampaignRecord,
     campaign: Campaign,
     secrets: Secrets,
+    limits: DeploymentLimits,
     coming: Coming,
     values: Map<String, Value>,
     entries_max: usize,
@@ -85,7 +87,8 @@ async fn read(deployment: &Deployment, request: wire::PlanCampaignRequest) -> Re
     let coming = coming(&record, &campaign, now, window);
     let record = as_if_active(&record);
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    Ok(DryRun { record, campaign, secrets, coming, values, entries_max, now })
+    let limits = deployment.limits().await?;
+    Ok(DryRun { record, campaign, secrets, limits, coming, values, entries_max, now })
 }
 
 fn read_window(window: Option<prost_types::Duration>, now: Timestamp, faults: &mut Faults) -> Option<Window> {
@@ -105,7 +108,8 @@ impl DryRun {
         deployment: &Deployment,
         progress: &Progress<News>,
     ) -> Result<wire::CampaignPlan, Status> {
-        let trial = Trial::new((&self.record, &self.campaign), &self.secrets, &deployment.policy);
+        let trial =
+            Trial::new((&self.record, &self.campaign), &self.secrets, &deployment.policy, &self.limits);
         let walks = match &self.campaign.when {
             When::Triggered(_) => return self.plan_events(deployment, &trial, progress).await,
             When::Manual => 1,
@@ -217,7 +221,8 @@ impl Looking<'_> {
         let user_of = |no| page.binary_search_by_key(&no, |user| user.no).ok().and_then(|i| page.get(i));
         for entry in &planned.entries {
             let Some(user) = user_of(entry.due.send.user) else { continue };
-            let candidate = Candidate { profile: Some(&user.profile), entry: None, at: fired.fires_at };
+            let profile = Some(&user.profile);
+            let candidate = Candidate { profile, entry: None, at: fired.fires_at, counted: None };
             let (occurrence_at, send) = (Some(fired.at), &entry.due.send);
             self.send(&Sending { place, occurrence_at, user, candidate, send });
         }
@@ -249,7 +254,8 @@ impl Looking<'_> {
 
     /// Somebody who enters by an event or by hand.
     fn entry(&mut self, user: &StoredUser, entry: &EntryData) {
-        let candidate = Candidate { profile: Some(&user.profile), entry: Some(entry), at: self.run.now };
+        let profile = Some(&user.profile);
+        let candidate = Candidate { profile, entry: Some(entry), at: self.run.now, counted: None };
         let tally = &mut self.part.tallies[0];
         if let Some((reason, text)) = self.trial.refused(&candidate) {
             return tally.note(Fate::Refused(reason, text));

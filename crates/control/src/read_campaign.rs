@@ -293,12 +293,7 @@ fn data_row(from: &wire::DataRow, path: &str, faults: &mut Faults) -> Row {
 }
 
 fn limits(from: &wire::Limits, faults: &mut Faults) -> draft::Limits {
-    let quiet_hours = from.quiet_hours.as_ref().map(|q| draft::QuietHours {
-        from: q.from.clone(),
-        to: q.to.clone(),
-        drop: known(q.then, wire::InQuietHours::try_from, "limits.quiet_hours.then", faults)
-            == wire::InQuietHours::Drop,
-    });
+    let quiet_hours = from.quiet_hours.as_ref().map(|q| quiet_hours(q, "limits.quiet_hours", faults));
     let retry = from.retry.as_ref().map(|r| retry(r, faults)).unwrap_or_default();
     draft::Limits {
         throttle: from.throttle.clone(),
@@ -310,6 +305,12 @@ fn limits(from: &wire::Limits, faults: &mut Faults) -> draft::Limits {
         weight: from.weight,
         auto_pause: from.auto_pause,
     }
+}
+
+pub(crate) fn quiet_hours(from: &wire::QuietHours, path: &str, faults: &mut Faults) -> draft::QuietHours {
+    let then = known(from.then, wire::InQuietHours::try_from, &format!("{path}.then"), faults);
+    let drop = then == wire::InQuietHours::Drop;
+    draft::QuietHours { from: from.from.clone(), to: from.to.clone(), drop }
 }
 
 fn retry(from: &wire::Retry, faults: &mut Faults) -> draft::Retry {
@@ -325,7 +326,7 @@ fn retry(from: &wire::Retry, faults: &mut Faults) -> draft::Retry {
 }
 
 /// An enum's value, or its first one and a fault: proto3 lets unknown numbers through.
-fn known<E: Default, X>(
+pub(crate) fn known<E: Default, X>(
     value: i32,
     read: impl Fn(i32) -> Result<E, X>,
     field: &str,
@@ -337,7 +338,11 @@ fn known<E: Default, X>(
     })
 }
 
-fn duration(from: Option<&prost_types::Duration>, field: &str, faults: &mut Faults) -> Option<Duration> {
+pub(crate) fn duration(
+    from: Option<&prost_types::Duration>,
+    field: &str,
+    faults: &mut Faults,
+) -> Option<Duration> {
     let from = from?;
     match Duration::try_from(*from) {
         Ok(duration) => Some(duration),

@@ -52,8 +52,9 @@ async fn rehearse(
     now: Timestamp,
 ) -> Result<wire::Rehearsal, Status> {
     let record = as_if_active(record);
+    let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy);
+    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy, &limits);
     match &campaign.when {
         When::OneTime(_) | When::Recurring(_) => {
             let first = first_due(campaign, now).ok().and_then(|first| first.next_at);
@@ -93,12 +94,13 @@ async fn walk(
             deployment.store.list_users(shard, after, limits::ADVANCE_MAX).await.map_err(status::store)?;
         for user in &page {
             after = user.no;
-            let candidate = Candidate { profile: Some(&user.profile), entry: None, at };
+            let candidate = Candidate { profile: Some(&user.profile), entry: None, at, counted: None };
             if trial.refused_quietly(&candidate) {
                 continue;
             }
             found.audience += 1;
             if tried.fetch_add(1, Ordering::Relaxed) < limits::REHEARSED_MAX {
+                let candidate = deployment.counted(trial, candidate, user).await?;
                 found.tally.note(trial.fate(&candidate));
             }
         }
@@ -112,7 +114,9 @@ async fn walk(
 async fn events(deployment: &Deployment, trial: &Trial<'_>, now: Timestamp) -> Result<Tried, Status> {
     let mut tried = Tried { by_events: true, ..Tried::default() };
     for (_, user, entry) in latest_events(deployment, trial.campaign, limits::REHEARSED_MAX, now).await? {
-        let candidate = Candidate { profile: Some(&user.profile), entry: Some(&entry), at: now };
+        let profile = Some(&user.profile);
+        let candidate = Candidate { profile, entry: Some(&entry), at: now, counted: None };
+        let candidate = deployment.counted(trial, candidate, &user).await?;
         tried.tally.note(trial.fate(&candidate));
     }
     Ok(tried)

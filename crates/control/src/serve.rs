@@ -9,6 +9,7 @@ use campanile_proto::v1::campaign_service_server::CampaignServiceServer;
 use campanile_proto::v1::event_service_server::EventServiceServer;
 use campanile_proto::v1::secret_service_server::SecretServiceServer;
 use campanile_proto::v1::send_service_server::SendServiceServer;
+use campanile_proto::v1::settings_service_server::SettingsServiceServer;
 use campanile_proto::v1::token_service_server::TokenServiceServer;
 use campanile_proto::v1::user_service_server::UserServiceServer;
 use futures_util::Stream;
@@ -27,6 +28,7 @@ use crate::event_service::Events;
 use crate::guard::{self, Guard};
 use crate::secret_service::SecretNames;
 use crate::send_service::Sends;
+use crate::settings_service::SettingsOf;
 use crate::token_service::Tokens;
 use crate::user_service::Users;
 
@@ -63,18 +65,20 @@ pub fn routes(deployment: &Arc<Deployment>, guard: Guard) -> Result<Routes, Fail
         .add_service(bounded!(EventServiceServer, Events))
         .add_service(bounded!(SendServiceServer, Sends))
         .add_service(bounded!(SecretServiceServer, SecretNames))
+        .add_service(bounded!(SettingsServiceServer, SettingsOf))
         .add_service(bounded!(TokenServiceServer, Tokens));
     Ok(Routes::from(routes.into_axum_router().layer(from_fn_with_state(guard, guard::grpc))))
 }
 
 /// What health is told of: the server as a whole, and each service.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "",
     <CampaignServiceServer<Campaigns> as NamedService>::NAME,
     <UserServiceServer<Users> as NamedService>::NAME,
     <EventServiceServer<Events> as NamedService>::NAME,
     <SendServiceServer<Sends> as NamedService>::NAME,
     <SecretServiceServer<SecretNames> as NamedService>::NAME,
+    <SettingsServiceServer<SettingsOf> as NamedService>::NAME,
     <TokenServiceServer<Tokens> as NamedService>::NAME,
 ];
 

@@ -5,7 +5,9 @@
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::caps::{CapAnswer, CapAsk};
 use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
@@ -35,6 +37,7 @@ pub struct Trial<'a> {
     pub campaign: &'a Campaign,
     pub secrets: &'a Secrets,
     pub policy: &'a Policy,
+    pub limits: &'a DeploymentLimits,
     pub control: ControlWord,
 }
 
@@ -47,6 +50,8 @@ pub struct Candidate<'a> {
     pub entry: Option<&'a EntryData>,
     /// When the event arrives, the request comes, or the occurrence fires.
     pub at: Timestamp,
+    /// What the store says of the caps that concern it. None: nobody asked.
+    pub counted: Option<CapAnswer>,
 }
 
 /// What would become of a candidate, with why.
@@ -87,6 +92,7 @@ impl<'a> Trial<'a> {
         (record, campaign): (&'a CampaignRecord, &'a Campaign),
         secrets: &'a Secrets,
         policy: &'a Policy,
+        limits: &'a DeploymentLimits,
     ) -> Trial<'a> {
         // A draft has none yet: nobody enters it, so nobody asks.
         let none = || ControlWord {
@@ -98,7 +104,7 @@ impl<'a> Trial<'a> {
             bits: 0,
         };
         let control = record.control_word().unwrap_or_else(none);
-        Trial { record, campaign, secrets, policy, control }
+        Trial { record, campaign, secrets, policy, limits, control }
     }
 
     pub fn fate(&self, candidate: &Candidate<'_>) -> Fate {
@@ -138,6 +144,13 @@ impl<'a> Trial<'a> {
     pub fn masked(&self, candidate: &Candidate<'_>, planned: Planned<'_>, at: Timestamp) -> Option<Request> {
         let given = self.given_as(candidate, planned, at);
         given.version()?.webhook.render_masked(&given.context()?).ok()
+    }
+
+    /// What the store is to be asked of a stored user's caps, as of when the send would be due.
+    pub fn cap_ask(&self, candidate: &Candidate<'_>, user: UserNo) -> Option<CapAsk> {
+        let due_at = self.entering(candidate).due_at;
+        let ask = self.with_given(candidate, due_at, |given| given.cap_ask())?;
+        Some(CapAsk { user, ..ask })
     }
 
     pub fn steps(&self, candidate: &Candidate<'_>) -> Steps {
@@ -264,6 +277,8 @@ impl<'a> Trial<'a> {
             kept: None,
             secrets: self.secrets,
             policy: self.policy,
+            limits: self.limits,
+            counted: candidate.counted,
             now,
         }
     }

@@ -290,17 +290,18 @@ fn limits(from: &draft::Limits) -> wire::Limits {
     wire::Limits {
         throttle: from.throttle.clone(),
         expiry: from.expiry.map(duration),
-        quiet_hours: from.quiet_hours.as_ref().map(|q| wire::QuietHours {
-            from: q.from.clone(),
-            to: q.to.clone(),
-            then: if q.drop { wire::InQuietHours::Drop } else { wire::InQuietHours::Unspecified } as i32,
-        }),
+        quiet_hours: from.quiet_hours.as_ref().map(write_quiet_hours),
         ignore_caps: from.ignore_caps,
         ignore_quiet_hours: from.ignore_quiet_hours,
         retry: (retry != wire::Retry::default()).then_some(retry),
         weight: from.weight,
         auto_pause: from.auto_pause,
     }
+}
+
+pub(crate) fn write_quiet_hours(from: &draft::QuietHours) -> wire::QuietHours {
+    let then = if from.drop { wire::InQuietHours::Drop } else { wire::InQuietHours::Unspecified };
+    wire::QuietHours { from: from.from.clone(), to: from.to.clone(), then: then as i32 }
 }
 
 pub fn duration(from: Duration) -> prost_types::Duration {

@@ -31,6 +31,8 @@ pub mod log_row;
 pub mod send_outcome;
 
 pub mod bucket;
+pub mod caps;
+pub mod caps_port;
 pub mod duration_text;
 pub mod time_value;
 
@@ -113,6 +115,7 @@ pub mod campaign_actions;
 pub mod campaign_delivery;
 pub mod campaign_fields;
 pub mod campaign_record;
+pub mod deployment_limits;
 pub mod draft;
 pub mod history_port;
 pub mod manual_clock;
@@ -121,6 +124,8 @@ pub mod ports_access;
 pub mod quiet_hours;
 pub mod retry;
 pub mod sends_query;
+pub mod settings;
+pub mod settings_port;
 pub mod settled;
 pub mod throttle;
 pub mod triggered;

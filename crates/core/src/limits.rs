@@ -149,6 +149,18 @@ pub const EXPIRY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A send whose due instant is past for longer than this when it is planned is suppressed as `late`.
 pub const LATE_AFTER: Duration = Duration::from_secs(3600);
 
+/// Caps of a deployment: each is looked at before every send it counts.
+pub const CAPS_MAX: usize = 16;
+/// Webhooks that one cap may allow: as many reservations of a user are kept for it.
+pub const CAP_SENDS_MAX: u32 = 500;
+/// The stretch of time of a cap; reservations are kept as long.
+pub const CAP_TIME_MIN: Duration = Duration::from_secs(60);
+pub const CAP_TIME_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// The shortest minimum gap; the longest is a cap's time.
+pub const MIN_GAP_MIN: Duration = Duration::from_secs(1);
+/// Sends whose caps are reserved, looked at or released in one call.
+pub const CAP_ASKS_MAX: usize = 64;
+
 /// Sends a second that a campaign's throttle may allow.
 pub const THROTTLE_PER_SEC_MAX: u64 = 1_000_000;
 

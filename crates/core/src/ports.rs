@@ -10,6 +10,7 @@ use std::pin::Pin;
 use jiff::Timestamp;
 
 use crate::campaign_record::CampaignRecord;
+use crate::caps_port::Caps;
 use crate::control_word::ControlWord;
 use crate::counter::{Count, Counter};
 use crate::delivery_record::{RecordChange, StoredRecord};
@@ -22,6 +23,7 @@ use crate::ports_access::{Resealed, Tokens};
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
+use crate::settings_port::SettingsStore;
 use crate::slug::Slug;
 use crate::throttle::{Taken, Throttle};
 use crate::user::Profile;
@@ -61,10 +63,12 @@ pub trait Store:
     + Occurrences
     + Queue
     + Limits
+    + Caps
     + Ledger
     + Secrets
     + Tokens
     + CampaignHistories
+    + SettingsStore
     + Send
     + Sync
 {
@@ -118,6 +122,8 @@ pub struct Changes {
     pub campaigns: Changed,
     /// A secret was put or deleted.
     pub secrets: bool,
+    /// The deployment's settings were changed.
+    pub settings: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

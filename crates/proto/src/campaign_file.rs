@@ -102,7 +102,7 @@ fn campaign(source: &str, document: &yaml_tree::Node, faults: &mut Vec<FileFault
     Some(read)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, FileFault> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, FileFault> {
     std::str::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
         let line = before.matches('\n').count() + 1;
@@ -116,7 +116,7 @@ fn text(bytes: &[u8]) -> Result<&str, FileFault> {
 }
 
 /// Whether a document is JSON: then a null is meant, and nothing can be a YAML trap.
-fn is_json(source: &str, document: &yaml_tree::Node) -> bool {
+pub(crate) fn is_json(source: &str, document: &yaml_tree::Node) -> bool {
     let text = source.get(document.start..).unwrap_or_default();
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     text.starts_with('{') && matches!(values.next(), Some(Ok(_)))

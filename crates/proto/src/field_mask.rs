@@ -1,17 +1,21 @@
-//! Pure. Field masks: takes the fields that a mask names from one campaign into another. A named field that the first one leaves
+//! Pure. Field masks: takes the fields that a mask names from one message into another. A named field that the first one leaves
 //! out is cleared. Lists are taken whole.
 
+use prost::{Message, Name};
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use crate::json::to_dynamic;
-use crate::v1::Campaign;
 
 /// Fields that only the server writes.
 const OUTPUT_ONLY: [&str; 4] = ["state", "revision", "created_at", "updated_at"];
 
 /// Takes the fields at `paths` (`title`, `limits.throttle`) from `from` into `onto`. An error names the path that is no field; then
 /// `onto` is as it was.
-pub fn apply(paths: &[String], from: &Campaign, onto: &mut Campaign) -> Result<(), (String, String)> {
+pub fn apply<M: Message + Name + Default>(
+    paths: &[String],
+    from: &M,
+    onto: &mut M,
+) -> Result<(), (String, String)> {
     let unreadable = |e: crate::json::JsonFault| (String::new(), e.to_string());
     let from = to_dynamic(from).map_err(unreadable)?;
     let mut changed = to_dynamic(onto).map_err(unreadable)?;
@@ -58,6 +62,8 @@ fn take(names: &[&str], from: &DynamicMessage, onto: &mut DynamicMessage) -> Res
 
 #[cfg(test)]
 mod tests {
+    use crate::v1::Campaign;
+
     use super::*;
     use crate::v1::{Delivery, Limits, OneTime, delivery};
 

@@ -24,11 +24,13 @@ const JSON_TEXT: [&str; 3] =
 /// Messages that are name/value rows.
 const ROWS: [&str; 3] = ["campanile.v1.Header", "campanile.v1.DataRow", "campanile.v1.ResponseMapping"];
 /// Fields that a file may hold and nobody reads.
-pub(crate) const OUTPUT_ONLY: [&str; 4] = [
+pub(crate) const OUTPUT_ONLY: [&str; 6] = [
     "campanile.v1.Campaign.state",
     "campanile.v1.Campaign.revision",
     "campanile.v1.Campaign.created_at",
     "campanile.v1.Campaign.updated_at",
+    "campanile.v1.Settings.revision",
+    "campanile.v1.Settings.updated_at",
 ];
 /// The row whose value may be JSON as well as text.
 const DATA_ROW: &str = "campanile.v1.DataRow";

@@ -18,6 +18,7 @@ pub mod file_keys;
 pub mod json;
 pub mod new_file;
 pub mod schema;
+pub mod settings_file;
 pub mod short_form;
 
 mod file_conveniences;

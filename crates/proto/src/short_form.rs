@@ -1,14 +1,14 @@
-//! Pure. A campaign -> the campaign file a person would have written: the seven conveniences applied backwards.
+//! Pure. A campaign, or the settings -> the file a person would have written: the seven conveniences applied backwards.
 //! Whatever is printed here is read by `campaign_file` as the same message, so that applying what was shown changes
 //! nothing. Output-only fields are left out.
 
+use prost::{Message, Name};
 use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, ReflectMessage, Value};
 
 use crate::file_conveniences::{OUTPUT_ONLY, enum_prefix, is_json_text, is_rows};
 use crate::file_duration;
 use crate::json::{self, JsonFault};
 use crate::json_text::{self, Origin};
-use crate::v1::Campaign;
 use crate::yaml_print::{self, Printed};
 use crate::yaml_tree::{self, Node, Shape};
 
@@ -17,13 +17,13 @@ const KEY_BYTES_MAX: usize = 500;
 /// Deeper JSON is printed as text, so that with the campaign around it it is not too deep to read.
 const JSON_DEPTH_MAX: usize = 64;
 
-/// The campaign as a YAML document in the short form. Reading it gives the same message, output-only fields aside; the
+/// The message as a YAML document in the short form. Reading it gives the same message, output-only fields aside; the
 /// one exception are texts in JSON fields that are no JSON and look like a template, which no stored campaign has.
 ///
 /// # Errors
 /// A message that its own descriptor does not fit; never for a message that was read.
-pub fn short_form(campaign: &Campaign) -> Result<String, JsonFault> {
-    let message = json::to_dynamic(campaign)?;
+pub fn short_form<M: Message + Name>(message: &M) -> Result<String, JsonFault> {
+    let message = json::to_dynamic(message)?;
     Ok(yaml_print::document(&Printed::Map(fields(&message))))
 }
 
@@ -184,6 +184,8 @@ fn tree(node: &Node, depth_left: usize) -> Option<Printed> {
 
 #[cfg(test)]
 mod tests {
+    use crate::v1::Campaign;
+
     use super::*;
     use crate::campaign_file::read;
     use proptest::prelude::*;

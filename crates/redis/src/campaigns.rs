@@ -8,7 +8,7 @@ use campanile_core::draft::Draft;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo};
 use campanile_core::ports::{Answer, Campaigns, Changed, Changes, StoreError};
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 use serde::de::DeserializeOwned;
 
 use crate::arguments::{Arguments, at_most};
@@ -106,13 +106,12 @@ impl RedisStore {
     }
 
     async fn changes_since(&self, cursor: &str) -> Result<Changes, StoreError> {
-        let known: Option<(i64, i64)> = cursor
-            .split_once('.')
-            .and_then(|(seq, version)| Some((seq.parse().ok()?, version.parse().ok()?)));
-        let since = known.map(|(seq, _)| seq.to_string()).unwrap_or_default();
-        let (mut changes, mut secrets) = try_join(
+        let known = read_cursor(cursor);
+        let since = known.map(|[seq, ..]| seq.to_string()).unwrap_or_default();
+        let (mut changes, mut secrets, settings) = try_join3(
             self.run_on(&keys::CHANGES, &self.scripts.changes, Arguments::new().bytes(since)),
             self.run_on(&[keys::SECRETS], &self.scripts.read_secrets, Arguments::new().bytes("version")),
+            self.settings_revision(),
         )
         .await?;
         let (now, all, version) = (changes.int()?, changes.int()? == 1, secrets.int()?);
@@ -123,9 +122,10 @@ impl RedisStore {
         numbers.sort_unstable();
         numbers.dedup();
         Ok(Changes {
-            cursor: format!("{now}.{version}"),
+            cursor: format!("{now}.{version}.{settings}"),
             campaigns: if all { Changed::All } else { Changed::These(numbers) },
-            secrets: known.is_none_or(|(_, seen)| seen != version),
+            secrets: known.is_none_or(|[_, seen, _]| seen != version),
+            settings: known.is_none_or(|[.., seen]| seen != settings),
         })
     }
 
@@ -144,6 +144,13 @@ impl RedisStore {
         }
         Ok(numbers)
     }
+}
+
+/// The last change that was seen, of campaigns, secrets and settings.
+fn read_cursor(cursor: &str) -> Option<[i64; 3]> {
+    let mut numbers = cursor.split('.').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some([next()?, next()?, next()?])
 }
 
 fn campaign_no(n: i64) -> Result<CampaignNo, StoreError> {

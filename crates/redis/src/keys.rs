@@ -9,10 +9,11 @@
 //! | `{cp:t:c<no>}` | string | until when tokens of a campaign's throttle were given away, us |
 //! | `cp:changes`, `{cp:changes}:seq`, `{cp:changes}:open` | zset, int, zset | campaign number by its last change; last change; changes begun |
 //! | `cp:secrets`, `cp:tokens` | hash | `=name` -> JSON of a secret, of an access token; `version` |
+//! | `cp:settings` | hash | `version`, `doc`: revision and JSON of the deployment's settings |
 //! | `P id:<bucket>`, `P un` | hash, int | user id -> number (5 bytes); last number |
 //! | `P u:<5>` | string | version (8 bytes), packed profile |
 //! | `P x:<5>` | hash | campaign + key -> what an entry keeps until its send ended |
-//! | `P n:<5>` | hash | campaign -> delivery record; campaign + key -> mark of an entry's send |
+//! | `P n:<5>` | hash | campaign -> delivery record; campaign + key -> mark of an entry's send; `k` -> what caps counted, 23 bytes a send and scope |
 //! | `P h:<5>` | hash | campaign -> what the user had of it |
 //! | `P r:<5>` | hash | campaign + key + action -> rendered request with its attempts |
 //! | `P ctl`, `P ctlno` | hash, int | campaign -> control word; grows with every change of one |
@@ -42,6 +43,7 @@ use redis::cluster_routing::Slot;
 pub const LAYOUT: &str = "cp:layout";
 pub const SECRETS: &str = "cp:secrets";
 pub const TOKENS: &str = "cp:tokens";
+pub const SETTINGS: &str = "cp:settings";
 /// Names, their numbers, and the ids of campaigns in order; one slot.
 pub const NAMES: [&str; 3] = ["cp:names", "{cp:names}:seq", "{cp:names}:ids"];
 /// Changes, their number, and the open ones; one slot.

@@ -18,11 +18,13 @@ mod start;
 mod wake;
 
 mod campaigns;
+mod caps;
 mod events;
 mod limits;
 mod occurrences;
 mod queue;
 mod secrets;
+mod settings;
 mod settle;
 mod users;
 

@@ -8,17 +8,21 @@ use std::sync::{Arc, Mutex};
 use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::caps::{CapAnswer, CapAsk};
+use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
-use campanile_core::due_send::SendId;
+use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
+use campanile_core::settings::SettingsRecord;
+use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
 use campanile_sqlite::store::SqliteStore;
 use jiff::Timestamp;
@@ -167,6 +171,15 @@ verbs! { Queue:
 }
 verbs! { Limits:
     plain take_tokens(campaign: CampaignNo, throttle: Throttle, want: usize) -> Taken;
+}
+verbs! { Caps:
+    plain reserve_caps(shard: Shard, asks: &'a [CapAsk]) -> Vec<CapAnswer>;
+    plain look_at_caps(shard: Shard, asks: &'a [CapAsk]) -> Vec<CapAnswer>;
+    plain release_caps(shard: Shard, leases: &'a [Lease]) -> ();
+}
+verbs! { SettingsStore:
+    shaky settings() -> Option<SettingsRecord>;
+    plain save_settings(record: SettingsRecord) -> Option<SettingsRecord>;
 }
 verbs! { Ledger:
     shaky stats(campaign: CampaignNo) -> Vec<(Counter, i64)>;

@@ -13,8 +13,10 @@ use campanile_core::campaign::Campaign;
 use campanile_core::campaign_actions::{Action, Version};
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::caps::{CapAnswer, CapAsk, CapKey};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::delivery_record::{OpenEntry, Status};
+use campanile_core::deployment_limits::{Cap, DeploymentLimits};
 use campanile_core::due_send::{Class, DueSend, EntryKind};
 use campanile_core::event::EntryData;
 use campanile_core::facts::Facts;
@@ -52,6 +54,10 @@ pub struct Given<'a> {
     pub kept: Option<&'a Kept>,
     pub secrets: &'a Secrets,
     pub policy: &'a Policy,
+    /// What the deployment holds every send to.
+    pub limits: &'a DeploymentLimits,
+    /// What the store answered for its `cap_ask`. None: there is none, or nobody asked yet.
+    pub counted: Option<CapAnswer>,
     pub now: Timestamp,
 }
 
@@ -92,13 +98,20 @@ pub const GATES: &[Gate] = &[
     Gate { name: "quiet hours", stops: quiet_hours, saw: saw_quiet_hours },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
     Gate { name: "secrets", stops: secrets, saw: saw_secrets },
+    // The last of them: only what passes all others is counted.
+    Gate { name: "caps", stops: caps, saw: saw_caps },
 ];
 
 /// How an explanation calls the rendering.
 const REQUEST: &str = "request";
 
 pub fn admit(given: &Given<'_>) -> Decision {
-    GATES.iter().find_map(|gate| (gate.stops)(given)).unwrap_or_else(|| request(given))
+    gates(given).unwrap_or_else(|| request(given))
+}
+
+/// All gates, without the rendering.
+pub fn gates(given: &Given<'_>) -> Option<Decision> {
+    GATES.iter().find_map(|gate| (gate.stops)(given))
 }
 
 /// A gate and how it came out.
@@ -337,6 +350,30 @@ fn saw_secrets(given: &Given<'_>) -> String {
     if names.is_empty() { String::new() } else { format!("{} are there", names.join(", ")) }
 }
 
+/// Suppressed, never delayed.
+fn caps(given: &Given<'_>) -> Option<Decision> {
+    let Some(CapAnswer::Over(place)) = given.counted else { return None };
+    let cap = given.caps().nth(place)?;
+    let text = format!("the deployment allows {}, and that was reached", cap.text());
+    Some(Decision::Suppress(cap.reason(), text))
+}
+
+fn saw_caps(given: &Given<'_>) -> String {
+    if given.class == Class::Resent {
+        return String::new();
+    }
+    if given.send.skip.caps {
+        return "skipped, as asked".to_owned();
+    }
+    let texts: Vec<String> = given.caps().map(Cap::text).collect();
+    match given.counted {
+        _ if texts.is_empty() => String::new(),
+        _ if given.send.attempts > 0 => "it was counted with its first attempt".to_owned(),
+        Some(_) => format!("not reached: {}", texts.join("; ")),
+        None => String::new(),
+    }
+}
+
 fn request(given: &Given<'_>) -> Decision {
     if given.profile.is_none() {
         return Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned());
@@ -368,10 +405,31 @@ impl<'a> Given<'a> {
         Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
     }
 
-    /// Those that concern the send.
+    /// Those that concern the send: its campaign's own, else the deployment's.
     fn quiet_hours(&self) -> Option<&'a QuietHours> {
         let skips = self.class == Class::Resent || self.send.skip.quiet_hours;
-        self.campaign.quiet_hours.as_ref().filter(|_| !skips)
+        let own = self.campaign.quiet_hours.as_ref();
+        own.or_else(|| self.limits.quiet_hours_of(&self.campaign.draft)).filter(|_| !skips)
+    }
+
+    /// Those that count its campaign.
+    fn caps(&self) -> impl Iterator<Item = &'a Cap> {
+        self.limits.caps_of(&self.campaign.draft)
+    }
+
+    /// What is to be reserved before it is posted. None: no cap concerns it, or it was counted with an earlier attempt.
+    pub fn cap_ask(&self) -> Option<CapAsk> {
+        let is_free = self.class == Class::Resent || self.send.skip.caps || self.send.attempts > 0;
+        if is_free || self.caps().next().is_none() {
+            return None;
+        }
+        let zone = self.facts()?.zone();
+        let DueSend { user, key, action, .. } = *self.send;
+        Some(CapAsk {
+            user,
+            send: CapKey { campaign: self.record.no, key, action },
+            rules: self.caps().map(|cap| cap.rule(self.now, &zone)).collect(),
+        })
     }
 
     /// None: the user is gone.

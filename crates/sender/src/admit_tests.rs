@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::caps::CapAnswer;
 use campanile_core::delivery_record::{OpenEntry, Status};
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::draft::{Delivery, Kind, OneTime, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
@@ -12,6 +14,7 @@ use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
+use campanile_core::settings::{DeliveryCap, MinimumGap, Settings};
 use campanile_core::user::Profile;
 use campanile_core::webhook::Request;
 use campanile_core::webhook_draft::Row;
@@ -32,6 +35,8 @@ struct World {
     kept: Option<Kept>,
     opened: Option<OpenEntry>,
     policy: Policy,
+    limits: DeploymentLimits,
+    counted: Option<CapAnswer>,
     now: jiff::Timestamp,
 }
 
@@ -45,6 +50,8 @@ fn world() -> World {
         kept: None,
         opened: None,
         policy: Policy::default(),
+        limits: DeploymentLimits::default(),
+        counted: None,
         now: now(),
     }
 }
@@ -66,6 +73,8 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
         opened: world.opened.as_ref(),
         secrets: &secrets,
         policy: &world.policy,
+        limits: &world.limits,
+        counted: world.counted,
         now: world.now,
     })
 }
@@ -236,6 +245,69 @@ fn a_user_who_is_held_back_is_never_sent_but_by_a_resend() {
         held(w);
         w.class = Class::Resent;
     });
+}
+
+#[test]
+fn the_deployments_quiet_hours_hold_whoever_has_none_of_their_own() {
+    let limits = |drop: bool| {
+        let quiet_hours = Some(QuietHours { from: "07:00".to_owned(), to: "09:00".to_owned(), drop });
+        DeploymentLimits::read(&Settings { quiet_hours, ..Settings::default() }).unwrap()
+    };
+    let held = decide(|w| w.limits = limits(false)).0;
+    assert!(matches!(&held, Decision::Hold(until, _) if *until == at("2026-11-24T09:00:00Z")), "{held:?}");
+    check_suppressed(Suppression::QuietHoursDrop, "09:00", |w| w.limits = limits(true));
+    check_sent(|w| {
+        w.limits = limits(true);
+        w.record.draft.limits.ignore_quiet_hours = true;
+    });
+    check_sent(|w| {
+        w.limits = limits(true);
+        let own = QuietHours { from: "21:00".to_owned(), to: "06:00".to_owned(), drop: true };
+        w.record.draft.limits.quiet_hours = Some(own);
+    });
+    check_sent(|w| {
+        w.limits = limits(true);
+        w.send.skip = Skip { quiet_hours: true, ..Skip::default() };
+    });
+}
+
+#[test]
+fn a_cap_that_was_reached_suppresses_and_never_delays() {
+    let limits = || {
+        let within = |at_most, hours: u64| DeliveryCap {
+            at_most,
+            within: Some(Duration::from_secs(hours * 3_600)),
+            ..DeliveryCap::default()
+        };
+        let promo = DeliveryCap { tags: vec!["promo".to_owned()], ..within(1, 1) };
+        let min_gap = Some(MinimumGap { gap: Duration::from_secs(60), tags: Vec::new() });
+        let settings = Settings { caps: vec![promo, within(3, 24)], min_gap, ..Settings::default() };
+        DeploymentLimits::read(&settings).unwrap()
+    };
+    let counted = |w: &mut World, answer: CapAnswer| (w.limits, w.counted) = (limits(), Some(answer));
+    // By its place among those that count the campaign, which has no tag.
+    let text = "the deployment allows at most 3 webhooks within 1d, and that was reached";
+    check_suppressed(Suppression::Capped, text, |w| counted(w, CapAnswer::Over(0)));
+    check_suppressed(Suppression::MinGap, "at least 1m between", |w| counted(w, CapAnswer::Over(1)));
+    check_suppressed(Suppression::Capped, "tagged promo", |w| {
+        w.record.draft.tags = vec!["promo".to_owned()];
+        counted(w, CapAnswer::Over(0));
+    });
+    let (_, gates) = decide(|w| counted(w, CapAnswer::Reserved));
+    assert_eq!(gates[gates.len() - 2..], ["caps", "request"]);
+    let asks = |change: &dyn Fn(&mut World)| {
+        let mut world = World { limits: limits(), ..world() };
+        change(&mut world);
+        decided(&world, |given| given.cap_ask().map(|ask| ask.rules.len()))
+    };
+    assert_eq!(asks(&|_| {}), Some(2));
+    assert_eq!(asks(&|w| w.send.redeliveries = 1), Some(2), "its sender may have died before it asked");
+    assert_eq!(asks(&|w| w.send.attempts = 1), None, "a retry was counted");
+    assert_eq!(asks(&|w| w.send.skip.caps = true), None);
+    assert_eq!(asks(&|w| w.class = Class::Resent), None);
+    assert_eq!(asks(&|w| w.record.draft.limits.ignore_caps = true), None);
+    assert_eq!(asks(&|w| w.record.draft.tags = vec!["internal".to_owned()]), None);
+    assert_eq!(asks(&|w| w.limits = DeploymentLimits::default()), None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What this sender knows of campaigns and secrets: loaded when a send needs them, forgotten when they change.
+//! What this sender knows of campaigns, secrets and settings: loaded when a send needs them, forgotten when they change.
 //!
 //! A revision never changes, so it is compiled once. A record is as new as the control word of the send it is asked for.
 
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::draft::Draft;
 use campanile_core::number::CampaignNo;
 use campanile_core::ports::{Changed, Store, StoreError};
@@ -24,6 +25,7 @@ const COMPILED_MAX: usize = 20_000;
 pub struct Campaigns {
     cursor: String,
     secrets: Arc<Secrets>,
+    limits: Arc<DeploymentLimits>,
     records: HashMap<CampaignNo, Arc<CampaignRecord>>,
     compiled: HashMap<(CampaignNo, u32), Arc<Compiled>>,
 }
@@ -41,6 +43,8 @@ pub struct Live {
     pub record: Arc<CampaignRecord>,
     pub compiled: Arc<Compiled>,
     pub secrets: Arc<Secrets>,
+    /// As of the last look: a change of the settings is followed, not waited for.
+    pub limits: Arc<DeploymentLimits>,
 }
 
 impl Campaigns {
@@ -50,6 +54,9 @@ impl Campaigns {
         if changes.secrets || changes.campaigns == Changed::All {
             self.secrets = Arc::new(Secrets::from_iter(store.secrets().await?));
             self.compiled.clear();
+        }
+        if changes.settings || changes.campaigns == Changed::All {
+            self.limits = Arc::new(limits(store).await?);
         }
         match changes.campaigns {
             Changed::All => self.records.clear(),
@@ -83,7 +90,8 @@ impl Campaigns {
             self.follow(store).await?;
             compiled = self.compiled(store, &record, revision).await?;
         }
-        Ok(compiled.map(|compiled| Live { record, compiled, secrets: self.secrets.clone() }))
+        let (secrets, limits) = (self.secrets.clone(), self.limits.clone());
+        Ok(compiled.map(|compiled| Live { record, compiled, secrets, limits }))
     }
 
     async fn record(
@@ -134,6 +142,13 @@ impl Campaigns {
         self.compiled.insert((record.no, revision), compiled.clone());
         Ok(Ok(compiled))
     }
+}
+
+/// Nothing is sent past limits that this version cannot read.
+async fn limits(store: &dyn Store) -> Result<DeploymentLimits, StoreError> {
+    let Some(record) = store.settings().await? else { return Ok(DeploymentLimits::default()) };
+    DeploymentLimits::read(&record.settings)
+        .map_err(|faults| StoreError::Foreign { place: "settings".to_owned(), text: faults.to_string() })
 }
 
 impl Compiled {

@@ -1,5 +1,6 @@
 //! Pure. A claimed job, unpacked: what the brains decide on, and what a settlement is made of.
 
+use campanile_core::caps::CapAnswer;
 use campanile_core::control_word::ControlWord;
 use campanile_core::delivery_record::DeliveryRecord;
 use campanile_core::due_send::{Class, Lease, SendId};
@@ -21,6 +22,8 @@ pub struct Case {
     pub kept: Option<Kept>,
     /// The user's entries into the campaign, where it keeps them. One that cannot be read makes `entry` an `Err`.
     pub record: Option<DeliveryRecord>,
+    /// What its caps said, once they were asked.
+    pub counted: Option<CapAnswer>,
 }
 
 impl Case {
@@ -38,6 +41,7 @@ impl Case {
                 Err(foreign) => Err(foreign.to_string()),
             },
             record: record.unwrap_or_default(),
+            counted: None,
             kept: kept.and_then(|bytes| Kept::unpack(&bytes).ok()),
             lease,
             control,
@@ -47,5 +51,10 @@ impl Case {
 
     pub fn class(&self) -> Class {
         self.lease.lane.class
+    }
+
+    /// Whether it must give something back if it is not posted.
+    pub fn has_reserved(&self) -> bool {
+        self.counted == Some(CapAnswer::Reserved)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_core::due_send::Class;
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Clock, Job, Settlement, Store, StoreError};
 use jiff::Timestamp;
@@ -14,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Decision, UNREADABLE_WAIT, admit_blind};
 use crate::campaigns::{Campaigns, Live};
+use crate::caps;
 use crate::case::Case;
 use crate::send::{Means, post, send};
 use crate::settle::{Settler, Settling};
 use crate::settlement;
-use crate::throttle::{Turn, Waiting, reserve, throttle_of, wait_for};
+use crate::throttle::{Turn, Waiting, reserve, settle, throttle_of, wait_for};
 
 /// With less of a lease left, a send is put back rather than begun.
 const LEASE_LEFT_MIN: Duration = Duration::from_secs(2);
@@ -68,22 +70,22 @@ pub(crate) async fn pass(
         put_back(parts, shard, claimed.jobs, asked_at).await;
         return Ok(did);
     }
-    let mut throttled = Vec::new();
+    // Those that share something with others, and are decided together.
+    let mut together = Vec::new();
     for job in claimed.jobs {
         let lease_ends = lease_ends(&job, asked_at);
         match known.get(&(job.lease.lane.campaign, job.lease.send.revision)) {
-            Some(Ok(live)) if throttle_of(live, job.lease.lane.class).is_some() => {
+            Some(Ok(live)) if is_shared(live, job.lease.lane.class) => {
                 let (live, slot) = (live.clone(), slots.split(1));
                 let case = Case::open(job, parts.store.layout(), shard);
-                throttled.push(Waiting { case, live, lease_ends, slot });
+                together.push(Waiting { case, live, lease_ends, slot });
             }
             Some(Ok(live)) => {
                 let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
                 // In a box: a future of some KiB is moved several times on its way into a task.
                 running.spawn(Box::pin(async move {
                     let case = Case::open(job, parts.store.layout(), shard);
-                    let settlement = begin(&parts, &case, &live, lease_ends).await;
-                    parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
+                    at_once(&parts, shard, Waiting { case, live, lease_ends, slot }).await;
                 }));
             }
             unreadable => {
@@ -91,31 +93,60 @@ pub(crate) async fn pass(
                 let case = Case::open(job, parts.store.layout(), shard);
                 let settlement = blind(&case, text, parts.clock.now());
                 let slot = slots.split(1);
-                parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
+                let has_reserved = false;
+                parts.settler.put(shard, Settling { settlement, lease_ends, has_reserved, slot }).await;
             }
         }
     }
-    if !throttled.is_empty() {
-        for turn in reserve(parts, shard, throttled).await {
-            let parts = parts.clone();
-            running.spawn(async move { in_turn(&parts, shard, turn).await });
-        }
+    if !together.is_empty() {
+        decide_together(parts, shard, together, running).await;
     }
     Ok(did)
+}
+
+/// Whether its sends draw on what other sends draw on too.
+fn is_shared(live: &Live, class: Class) -> bool {
+    throttle_of(live, class).is_some() || live.limits.caps_of(&live.compiled.campaign.draft).next().is_some()
+}
+
+/// Caps first, then tokens: only what would really be posted takes one.
+async fn decide_together(
+    parts: &Arc<Parts>,
+    shard: Shard,
+    together: Vec<Waiting>,
+    running: &mut JoinSet<()>,
+) {
+    let allowed = caps::reserve(parts, shard, together).await;
+    let is_throttled = |waiting: &Waiting| throttle_of(&waiting.live, waiting.case.class()).is_some();
+    let (throttled, free): (Vec<_>, Vec<_>) = allowed.into_iter().partition(is_throttled);
+    for waiting in free {
+        let parts = parts.clone();
+        running.spawn(Box::pin(async move { at_once(&parts, shard, waiting).await }));
+    }
+    for turn in reserve(parts, shard, throttled).await {
+        let parts = parts.clone();
+        running.spawn(async move { in_turn(&parts, shard, turn).await });
+    }
+}
+
+async fn at_once(parts: &Parts, shard: Shard, waiting: Waiting) {
+    let settlement = begin(parts, &waiting.case, &waiting.live, waiting.lease_ends).await;
+    settle(parts, shard, waiting, settlement).await;
 }
 
 /// Posts when its token's instant has come.
 async fn in_turn(parts: &Parts, shard: Shard, turn: Turn) {
     tokio::time::sleep(wait_for(&turn, parts.clock.now())).await;
-    let Turn { waiting: Waiting { case, live, lease_ends, slot }, ready, .. } = turn;
-    let left = lease_ends.saturating_duration_since(Instant::now());
+    let Turn { waiting, ready, .. } = turn;
+    let (case, live) = (&waiting.case, &waiting.live);
+    let left = waiting.lease_ends.saturating_duration_since(Instant::now());
     let settlement = if left < LEASE_LEFT_MIN {
         settlement::put_back(case.lease.clone())
     } else {
         let within = parts.exchange_timeout.min(left);
-        post(&parts.means, parts.clock.as_ref(), &case, &live, ready, within).await
+        post(&parts.means, parts.clock.as_ref(), case, live, ready, within).await
     };
-    parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
+    settle(parts, shard, waiting, settlement).await;
 }
 
 /// Sends, unless the lease has become too short for it.
@@ -162,7 +193,8 @@ async fn put_back(parts: &Parts, shard: Shard, jobs: Vec<Job>, asked_at: Instant
     for job in jobs {
         let lease_ends = lease_ends(&job, asked_at);
         let settlement = settlement::put_back(job.lease);
-        parts.settler.put(shard, Settling { settlement, lease_ends, slot: None }).await;
+        let settling = Settling { settlement, lease_ends, has_reserved: false, slot: None };
+        parts.settler.put(shard, settling).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `campaigns`, `send`, `wire` (with `probe`,
+//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `caps`, `throttle`, `campaigns`, `send`, `wire` (with `probe`,
 //! `pool`, `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
 
+mod caps;
 mod claim;
 mod throttle;
 

@@ -8,17 +8,21 @@ use std::sync::{Mutex, MutexGuard};
 use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::caps::{CapAnswer, CapAsk, CapKey, CapRows};
+use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
-use campanile_core::due_send::SendId;
+use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
+use campanile_core::settings::{Settings, SettingsRecord};
+use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -38,6 +42,10 @@ pub(crate) struct ScriptedStore {
 pub(crate) struct State {
     pub(crate) records: HashMap<CampaignNo, CampaignRecord>,
     pub(crate) secrets: Vec<Secret>,
+    pub(crate) settings: Settings,
+    pub(crate) caps: HashMap<UserNo, CapRows>,
+    /// Who gave caps back, in order.
+    pub(crate) released: Vec<UserNo>,
     /// What `changes` answers next, instead of everything.
     pub(crate) unchanged: bool,
     lanes: HashMap<Shard, VecDeque<Job>>,
@@ -176,7 +184,7 @@ impl Campaigns for ScriptedStore {
     fn changes<'a>(&'a self, _cursor: &'a str) -> Answer<'a, Changes> {
         let campaigns = if self.state().unchanged { Changed::These(Vec::new()) } else { Changed::All };
         let secrets = campaigns == Changed::All;
-        answer(Changes { cursor: "1".to_owned(), campaigns, secrets })
+        answer(Changes { cursor: "1".to_owned(), campaigns, secrets, settings: secrets })
     }
 
     fn create(&self, _: CampaignRecord) -> Answer<'_, Option<CampaignRecord>> {
@@ -327,6 +335,39 @@ impl CampaignHistories for ScriptedStore {
         asked: &'a [(UserNo, CampaignNo)],
     ) -> Answer<'a, Vec<CampaignHistory>> {
         answer(vec![CampaignHistory::default(); asked.len()])
+    }
+}
+
+impl Caps for ScriptedStore {
+    /// By the rules, for one user after the other.
+    fn reserve_caps<'a>(&'a self, _: Shard, asks: &'a [CapAsk]) -> Answer<'a, Vec<CapAnswer>> {
+        let mut state = self.state();
+        let reserve = |ask: &CapAsk| state.caps.entry(ask.user).or_default().reserve(ask, sample::now());
+        answer(asks.iter().map(reserve).collect())
+    }
+
+    fn look_at_caps<'a>(&'a self, _: Shard, _: &'a [CapAsk]) -> Answer<'a, Vec<CapAnswer>> {
+        never()
+    }
+
+    fn release_caps<'a>(&'a self, _: Shard, leases: &'a [Lease]) -> Answer<'a, ()> {
+        let mut state = self.state();
+        for lease in leases {
+            state.caps.entry(lease.send.user).or_default().release(&CapKey::of(lease));
+            state.released.push(lease.send.user);
+        }
+        answer(())
+    }
+}
+
+impl SettingsStore for ScriptedStore {
+    fn settings(&self) -> Answer<'_, Option<SettingsRecord>> {
+        let settings = self.state().settings.clone();
+        answer(Some(SettingsRecord { revision: 1, updated_at: sample::now(), settings }))
+    }
+
+    fn save_settings(&self, _: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {
+        never()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::attempt::Attempt;
+use campanile_core::caps::CapAsk;
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Settlement};
@@ -11,7 +12,7 @@ use campanile_core::webhook::{Request, Unsendable};
 use campanile_core::webhook_headers::AttemptHead;
 use jiff::Timestamp;
 
-use crate::admit::{Decision, Given, admit};
+use crate::admit::{Decision, Given, admit, gates};
 use crate::campaigns::Live;
 use crate::case::Case;
 use crate::content::by_content;
@@ -100,20 +101,47 @@ fn report(case: &Case, live: &Live, attempt: &Attempt) {
 /// The request to be posted, or what becomes of the send without one.
 pub fn plan(means: &Means, case: &Case, live: &Live, now: Timestamp) -> Result<Ready, Box<Settlement>> {
     let given = given(means, case, live, now);
-    let suppressed =
-        |reason, text| Box::new(of_variant(settlement::suppressed(case, reason, text, now), &given));
-    match admit(&given) {
-        Decision::Send(request) => match attempt_request(means, case, live, &request, now) {
-            Ok(outgoing) => Ok(Ready { request, outgoing, planned_at: now }),
-            Err(Unsendable { reason, detail }) => Err(suppressed(reason, detail)),
-        },
-        Decision::Suppress(reason, text) => Err(suppressed(reason, text)),
-        Decision::Later(due_at) => Err(Box::new(settlement::moved(case.lease.clone(), due_at))),
-        Decision::Refuse(reason, _) => Err(Box::new(settlement::refused(case.lease.clone(), reason))),
+    let request = match admit(&given) {
+        Decision::Send(request) => request,
+        stopped => return Err(Box::new(unsent(case, live, &given, stopped))),
+    };
+    match attempt_request(means, case, live, &request, now) {
+        Ok(outgoing) => Ok(Ready { request, outgoing, planned_at: now }),
+        Err(Unsendable { reason, detail }) => {
+            Err(Box::new(unsent(case, live, &given, Decision::Suppress(reason, detail))))
+        }
+    }
+}
+
+/// What its caps are to be asked, or what becomes of a send that another gate stops.
+pub fn before_caps(
+    means: &Means,
+    case: &Case,
+    live: &Live,
+    now: Timestamp,
+) -> Result<Option<CapAsk>, Box<Settlement>> {
+    let given = given(means, case, live, now);
+    let Some(ask) = given.cap_ask() else { return Ok(None) };
+    match gates(&given) {
+        None => Ok(Some(ask)),
+        Some(stopped) => Err(Box::new(unsent(case, live, &given, stopped))),
+    }
+}
+
+fn unsent(case: &Case, live: &Live, given: &Given<'_>, stopped: Decision) -> Settlement {
+    let lease = case.lease.clone();
+    match stopped {
+        Decision::Suppress(reason, text) => {
+            of_variant(settlement::suppressed(case, reason, text, given.now), given)
+        }
+        Decision::Later(due_at) => settlement::moved(lease, due_at),
+        Decision::Refuse(reason, _) => settlement::refused(lease, reason),
         Decision::Hold(until, text) => {
             tracing::info!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
-            Err(Box::new(settlement::held(case.lease.clone(), until)))
+            settlement::held(lease, until)
         }
+        // It is not stopped.
+        Decision::Send(_) => settlement::put_back(lease),
     }
 }
 
@@ -168,6 +196,8 @@ fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -
         opened: case.record.as_ref().and_then(|record| record.entry(case.lease.send.key)),
         secrets: &live.secrets,
         policy: &means.policy,
+        limits: &live.limits,
+        counted: case.counted,
         now,
     }
 }

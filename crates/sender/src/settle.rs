@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_core::due_send::Lease;
 use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{Settlement, Store, StoreError};
@@ -31,6 +32,8 @@ pub struct Settling {
     pub settlement: Settlement,
     /// At the latest.
     pub lease_ends: Instant,
+    /// Its caps were reserved: given back if nothing was posted.
+    pub has_reserved: bool,
     /// Free only when it is settled: no more is posted than can be settled, and a sender that dies repeats no more than its slots.
     pub slot: Option<OwnedSemaphorePermit>,
 }
@@ -95,13 +98,18 @@ fn look_at(ended: Result<(), JoinError>) {
 async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Settling> + Send) {
     let mut ends = Vec::new();
     let mut slots = Vec::new();
+    let mut unsent = Vec::new();
     let take = |settling: Settling| {
         ends.push(settling.lease_ends);
         slots.extend(settling.slot);
+        if settling.has_reserved && !settling.settlement.attempted {
+            unsent.push(settling.settlement.lease.clone());
+        }
         settling.settlement
     };
     let settlements: Vec<Settlement> = batch.map(take).collect();
     let give_up_at = ends.into_iter().max().unwrap_or_else(Instant::now) + LEASE_GRACE;
+    give_back(store, shard, &unsent).await;
     if let Err(error) = settle_until(store, shard, &settlements, give_up_at).await {
         if settlements.len() == 1 {
             report_lost(shard, &settlements, &error);
@@ -112,6 +120,16 @@ async fn settle(store: &dyn Store, shard: Shard, batch: impl Iterator<Item = Set
             if let Err(error) = settle_until(store, shard, settlement, give_up_at).await {
                 report_lost(shard, settlement, &error);
             }
+        }
+    }
+}
+
+/// What caps reserved for sends that were not posted. Before they are settled: only who holds the lease may say so.
+pub(crate) async fn give_back(store: &dyn Store, shard: Shard, unsent: &[Lease]) {
+    for leases in unsent.chunks(limits::CAP_ASKS_MAX) {
+        if let Err(error) = store.release_caps(shard, leases).await {
+            let sends = leases.len();
+            tracing::warn!(shard = shard.0, sends, %error, "reserved caps were not given back; they count until their time is over");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::due_send::Class;
+use campanile_core::due_send::{Class, Lease};
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Settlement, StoreError};
 use campanile_core::throttle::Throttle;
@@ -18,7 +18,7 @@ use crate::campaigns::Live;
 use crate::case::Case;
 use crate::claim::Parts;
 use crate::send::{Ready, plan};
-use crate::settle::Settling;
+use crate::settle::{Settling, give_back};
 use crate::settlement;
 
 /// A send on its way through a claim.
@@ -88,6 +88,9 @@ pub(crate) async fn reserve(parts: &Parts, shard: Shard, waiting: Vec<Waiting>) 
 
 /// At once, before this shard is claimed from again: the next claim is to find the lane parked.
 async fn park(parts: &Parts, shard: Shard, parked: Vec<Waiting>, until: Timestamp) {
+    let reserved = parked.iter().filter(|waiting| waiting.case.has_reserved());
+    let reserved: Vec<Lease> = reserved.map(|waiting| waiting.case.lease.clone()).collect();
+    give_back(parts.store.as_ref(), shard, &reserved).await;
     let settlements: Vec<Settlement> =
         parked.iter().map(|waiting| settlement::parked(waiting.case.lease.clone(), until)).collect();
     for (waiting, settlements) in parked
@@ -102,9 +105,10 @@ async fn park(parts: &Parts, shard: Shard, parked: Vec<Waiting>, until: Timestam
     }
 }
 
-async fn settle(parts: &Parts, shard: Shard, waiting: Waiting, settlement: Settlement) {
-    let Waiting { lease_ends, slot, .. } = waiting;
-    parts.settler.put(shard, Settling { settlement, lease_ends, slot }).await;
+pub(crate) async fn settle(parts: &Parts, shard: Shard, waiting: Waiting, settlement: Settlement) {
+    let Waiting { lease_ends, slot, case, .. } = waiting;
+    let has_reserved = case.has_reserved();
+    parts.settler.put(shard, Settling { settlement, lease_ends, has_reserved, slot }).await;
 }
 
 /// How long to wait for the turn.

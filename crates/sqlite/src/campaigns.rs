@@ -13,6 +13,8 @@ use crate::room::{Done, Room, View};
 const CHANGES_MAX: i64 = 10_000;
 /// Stands for the secrets among the changes; campaigns count from 1.
 pub(crate) const SECRETS: i64 = 0;
+/// And this for the deployment's settings.
+pub(crate) const SETTINGS: i64 = -1;
 
 impl Room<'_> {
     pub(crate) fn create_campaign(&self, mut record: CampaignRecord) -> Done<Option<CampaignRecord>> {
@@ -118,15 +120,15 @@ impl View<'_> {
         // A cursor from before what is remembered, or from another file, has missed something.
         let known = cursor.parse::<i64>().ok().filter(|seen| (first.unwrap_or(1) - 1..=last).contains(seen));
         let Some(seen) = known else {
-            return Ok(Changes { cursor: last.to_string(), campaigns: Changed::All, secrets: true });
+            let campaigns = Changed::All;
+            return Ok(Changes { cursor: last.to_string(), campaigns, secrets: true, settings: true });
         };
         let sql = "SELECT DISTINCT campaign FROM changes WHERE seq > ?1 ORDER BY campaign";
-        let mut changed = self.all(sql, [seen], |row| row.get::<_, i64>(0))?;
-        let before = changed.len();
-        changed.retain(|what| *what != SECRETS);
-        let secrets = changed.len() < before;
-        let numbers = changed.into_iter().filter_map(|no| u32::try_from(no).ok()).map(CampaignNo);
-        Ok(Changes { cursor: last.to_string(), campaigns: Changed::These(numbers.collect()), secrets })
+        let changed = self.all(sql, [seen], |row| row.get::<_, i64>(0))?;
+        let (secrets, settings) = (changed.contains(&SECRETS), changed.contains(&SETTINGS));
+        let numbers = changed.into_iter().filter_map(|no| u32::try_from(no).ok()).filter(|no| *no > 0);
+        let campaigns = Changed::These(numbers.map(CampaignNo).collect());
+        Ok(Changes { cursor: last.to_string(), campaigns, secrets, settings })
     }
 }
 
@@ -134,7 +136,7 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> Done<String> {
     serde_json::to_string(value).map_err(|e| StoreError::Refused(format!("write JSON: {e}")))
 }
 
-fn read<T: DeserializeOwned>(place: &str, doc: &str) -> Done<T> {
+pub(crate) fn read<T: DeserializeOwned>(place: &str, doc: &str) -> Done<T> {
     serde_json::from_str(doc)
         .map_err(|e| StoreError::Foreign { place: place.to_owned(), text: e.to_string() })
 }

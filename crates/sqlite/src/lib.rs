@@ -13,11 +13,13 @@ mod room;
 mod writer;
 
 mod campaigns;
+mod settings;
 mod users;
 
 mod events;
 mod occurrences;
 
+mod caps;
 mod claim;
 mod entries;
 mod queue;

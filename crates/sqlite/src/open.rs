@@ -9,7 +9,7 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 6;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
@@ -19,7 +19,8 @@ const FORMAT: i64 = 5;
 /// | 3 | delivery records of users, and marks of the sends of their entries; the latest events with what campaigns decided |
 /// | 4 | what users had of campaigns |
 /// | 5 | access tokens |
-const UPGRADES: [&str; 4] = ["
+/// | 6 | the deployment's settings; what caps have counted of each user |
+const UPGRADES: [&str; 5] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
@@ -32,6 +33,9 @@ CREATE TABLE recent (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, bytes BL
 CREATE TABLE histories (user INTEGER, campaign INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (user, campaign)) WITHOUT ROWID;
 ", "
 CREATE TABLE tokens (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+", "
+CREATE TABLE settings (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL, doc TEXT NOT NULL);
+CREATE TABLE caps (user INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 "];
 
 const SCHEMA: &str = "

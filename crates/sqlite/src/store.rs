@@ -7,11 +7,13 @@ use std::sync::Arc;
 use campanile_core::access::AccessToken;
 use campanile_core::campaign_history::CampaignHistory;
 use campanile_core::campaign_record::CampaignRecord;
+use campanile_core::caps::{CapAnswer, CapAsk};
+use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::draft::Draft;
-use campanile_core::due_send::SendId;
+use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::{
@@ -23,6 +25,8 @@ use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::sealing::Sealer;
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
+use campanile_core::settings::SettingsRecord;
+use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -329,6 +333,23 @@ impl Limits for SqliteStore {
     }
 }
 
+impl Caps for SqliteStore {
+    fn reserve_caps<'a>(&'a self, _shard: Shard, asks: &'a [CapAsk]) -> Answer<'a, Vec<CapAnswer>> {
+        let asks = asks.to_vec();
+        self.write(move |room| room.reserve_caps(&asks))
+    }
+
+    fn look_at_caps<'a>(&'a self, _shard: Shard, asks: &'a [CapAsk]) -> Answer<'a, Vec<CapAnswer>> {
+        let (asks, now) = (asks.to_vec(), self.clock.now());
+        self.read(move |view| view.look_at_caps(&asks, now))
+    }
+
+    fn release_caps<'a>(&'a self, _shard: Shard, leases: &'a [Lease]) -> Answer<'a, ()> {
+        let leases = leases.to_vec();
+        self.write(move |room| room.release_caps(&leases))
+    }
+}
+
 impl Ledger for SqliteStore {
     fn sends<'a>(&'a self, query: &'a SendsQuery) -> Answer<'a, SendsPage> {
         let query = query.clone();
@@ -403,5 +424,15 @@ impl Tokens for SqliteStore {
     fn delete_token<'a>(&'a self, name: &'a str) -> Answer<'a, bool> {
         let name = name.to_owned();
         self.write(move |room| room.delete_token(&name))
+    }
+}
+
+impl SettingsStore for SqliteStore {
+    fn settings(&self) -> Answer<'_, Option<SettingsRecord>> {
+        self.read(|view| view.settings())
+    }
+
+    fn save_settings(&self, record: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {
+        self.write(move |room| room.save_settings(record))
     }
 }

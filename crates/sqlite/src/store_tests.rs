@@ -264,7 +264,8 @@ async fn a_file_of_the_format_before_is_upgraded_and_a_later_one_refused() {
     drop(bench.open());
     bench.alter(
         "DROP INDEX requests_at; ALTER TABLE failed DROP COLUMN at; ALTER TABLE log DROP COLUMN at;
-         DROP TABLE records; DROP TABLE marks; DROP TABLE recent; UPDATE meta SET value = 1 WHERE name = 'format'",
+         DROP TABLE records; DROP TABLE marks; DROP TABLE recent; DROP TABLE histories; DROP TABLE tokens;
+         DROP TABLE settings; DROP TABLE caps; UPDATE meta SET value = 1 WHERE name = 'format'",
     );
     let store = bench.open();
     assert_eq!(store.add(S, &request(1, vec![entry(1, now())])).await, Ok(Added::Now));
