@@ -56,6 +56,7 @@ mod many_processes;
 mod people;
 mod preview;
 mod processes;
+mod promises;
 mod readme;
 mod real_events;
 mod receive;
