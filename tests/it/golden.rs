@@ -302,6 +302,8 @@ fn a_campaign_record_is_one_json_document() {
         history: false,
         emitted: false,
         heard: false,
+        cancelled: Default::default(),
+        deleted_at: None,
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),

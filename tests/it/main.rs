@@ -46,6 +46,7 @@ mod deliveries_pending;
 mod deliveries_time;
 mod docs;
 mod dry_runs;
+mod edits;
 mod examples;
 mod explain;
 mod first_hour;

@@ -83,6 +83,8 @@ pub fn record(id: &str) -> CampaignRecord {
         history: false,
         emitted: false,
         heard: false,
+        cancelled: Default::default(),
+        deleted_at: None,
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },

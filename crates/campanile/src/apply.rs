@@ -57,7 +57,7 @@ pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(),
         plan.push(Planned { written: one, step: plan_one(&mut api, one).await? });
     }
     refuse_ended(&plan)?;
-    let live = show(&mut api, &plan, output).await?;
+    let live = show(&mut api, &plan, args.apply_to_pending, output).await?;
     if live > 0 && !args.consent.yes {
         let question = format!("{} will change. Apply?", words::counted(live, "live campaign"));
         confirm(&question, "add --yes to apply it all the same")?;
@@ -125,7 +125,12 @@ fn refuse_ended(plan: &[Planned<'_>]) -> Result<(), Fail> {
 }
 
 /// Shows what would change, and whom it concerns. Answers how many live campaigns would.
-async fn show(api: &mut Api, plan: &[Planned<'_>], output: Output) -> Result<i64, Fail> {
+async fn show(
+    api: &mut Api,
+    plan: &[Planned<'_>],
+    apply_to_pending: bool,
+    output: Output,
+) -> Result<i64, Fail> {
     let mut live = 0;
     for planned in plan {
         let Step::Change { there, lines } = &planned.step else { continue };
@@ -141,11 +146,18 @@ async fn show(api: &mut Api, plan: &[Planned<'_>], output: Output) -> Result<i64
         }
         if words::is_live(there.state()) {
             live += 1;
-            let request = wire::GetCampaignStatsRequest { id: there.id.clone() };
-            let stats =
-                api.campaigns.get_campaign_stats(request).await?.into_inner().stats.unwrap_or_default();
-            let sends = words::counted(stats.pending, "planned send");
-            output.note(&format!("  {sends} of it: those keep revision {}", there.revision));
+            let request = wire::UpdateCampaignRequest {
+                validate_only: true,
+                ..change_request(planned.written, there.revision, apply_to_pending)
+            };
+            let answer = api.campaigns.update_campaign(request).await;
+            let answer = answer.map_err(|status| planned.written.refused(status))?.into_inner();
+            let sends = |n| words::counted(n, "planned send");
+            output.note(&format!("  {} of it keep the revision they have", sends(answer.pending_kept)));
+            if apply_to_pending {
+                let revision = answer.campaign.unwrap_or_default().revision;
+                output.note(&format!("  {} take revision {revision}", sends(answer.pending_changed)));
+            }
         }
     }
     Ok(live)
@@ -162,7 +174,7 @@ async fn carry_out(
         Step::Leave { there } => ((**there).clone(), "is as written".to_owned()),
         Step::Create => (create(api, written).await?, "is created".to_owned()),
         Step::Change { there, .. } => {
-            let changed = change(api, written, there.revision).await?;
+            let changed = change(api, written, there.revision, args.apply_to_pending).await?;
             let what = format!("is changed, now at revision {}", changed.revision);
             (changed, what)
         }
@@ -203,14 +215,25 @@ async fn create(api: &mut Api, written: &Written) -> Result<wire::Campaign, Fail
     Ok(answer.into_inner().campaign.unwrap_or_default())
 }
 
-async fn change(api: &mut Api, written: &Written, revision: u32) -> Result<wire::Campaign, Fail> {
-    let request = wire::UpdateCampaignRequest {
+fn change_request(written: &Written, revision: u32, apply_to_pending: bool) -> wire::UpdateCampaignRequest {
+    wire::UpdateCampaignRequest {
         campaign: Some(written.campaign().clone()),
         expected_revision: revision,
+        apply_to_pending,
         ..Default::default()
-    };
+    }
+}
+
+async fn change(
+    api: &mut Api,
+    written: &Written,
+    revision: u32,
+    apply_to_pending: bool,
+) -> Result<wire::Campaign, Fail> {
+    let request = change_request(written, revision, apply_to_pending);
     let answer = api.campaigns.update_campaign(request).await.map_err(|status| written.refused(status))?;
-    Ok(answer.into_inner().campaign.unwrap_or_default())
+    let answer = answer.into_inner();
+    Ok(answer.campaign.unwrap_or_default())
 }
 
 /// What is most useful to type after a campaign was stored or started.

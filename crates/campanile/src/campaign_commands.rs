@@ -7,6 +7,7 @@ use crate::apply::{self, next_command};
 use crate::campaign_stats;
 use crate::cli::{CampaignCommand, ConsentArgs, EndArgs};
 use crate::connect::Api;
+use crate::copies;
 use crate::enter;
 use crate::fail::Fail;
 use crate::output::{Output, confirm};
@@ -29,6 +30,8 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::Pause { id } => pause(api, id, output).await,
         CampaignCommand::Resume { id, drop_held } => resume(api, id, drop_held, output).await,
         CampaignCommand::End(args) => end(api, args, output).await,
+        CampaignCommand::Delete(args) => copies::delete(api, args, output).await,
+        CampaignCommand::Duplicate(args) => copies::duplicate(api, args, output).await,
         CampaignCommand::Enter(args) => enter::run(api, args, output).await,
         CampaignCommand::Preview(args) => preview::run(api, args, output).await,
         CampaignCommand::Estimate(args) => plan::estimate(api, args, output).await,

@@ -10,6 +10,7 @@ use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
 use crate::cli_deployment::{SecretCommand, SettingsCommand};
 use crate::cli_dry_run::{EstimateArgs, PlanArgs};
+use crate::cli_edits::{DeleteArgs, DuplicateArgs};
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
@@ -210,6 +211,10 @@ pub enum CampaignCommand {
     },
     /// End a campaign for good.
     End(EndArgs),
+    /// Delete a draft or an ended campaign.
+    Delete(DeleteArgs),
+    /// Make a new draft of a campaign.
+    Duplicate(DuplicateArgs),
     /// Enter users by hand.
     Enter(EnterArgs),
     /// Print the exact request a user would get. Sends and stores nothing.
@@ -275,6 +280,9 @@ pub struct ApplyArgs {
     /// Start those that are drafts.
     #[arg(long)]
     pub activate: bool,
+    /// Also sends that are planned already and were not attempted yet.
+    #[arg(long)]
+    pub apply_to_pending: bool,
     #[command(flatten)]
     pub consent: ConsentArgs,
 }
@@ -417,6 +425,9 @@ mod tests {
             "campanile --json campaign list --tag a",
             "campanile campaign apply -f a.yaml -f b.yaml --activate --yes",
             "campanile campaign end first --stop-now",
+            "campanile campaign delete first --yes",
+            "campanile campaign duplicate first second --title Again --include-received",
+            "campanile sends cancel --campaign first --user mary",
             "campanile campaign enter first mary joe --skip audience --skip quiet-hours --create-missing",
             "campanile track mary purchase total=-1 --value -2.5 --at 2026-01-01T00:00:00Z",
             "campanile track -f events.ndjson --now",

@@ -27,6 +27,9 @@ pub enum SecretCommand {
         /// A host it may be sent to, such as hooks.example.com or *.example.com.
         #[arg(long, required = true, value_name = "HOST")]
         host: Vec<String>,
+        /// Replace it also while live campaigns use it.
+        #[arg(long)]
+        allow_in_use: bool,
     },
     /// List names and hosts; values are never shown.
     List,

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::cli_edits::CancelArgs;
+
 #[derive(Debug, Subcommand)]
 pub enum SendsCommand {
     /// List sends, newest first.
@@ -18,6 +20,8 @@ pub enum SendsCommand {
         #[arg(value_name = "SEND")]
         id: String,
     },
+    /// Cancel planned sends of a campaign.
+    Cancel(CancelArgs),
     /// Print attempts and ends as they happen, until Ctrl-C.
     Watch {
         #[command(flatten)]

@@ -18,7 +18,7 @@ const INPUT_BYTES_MAX: u64 = 128 * 1024;
 
 pub async fn run(api: Api, command: SecretCommand, output: Output) -> Result<(), Fail> {
     match command {
-        SecretCommand::Set { name, host } => set(api, name, host, output).await,
+        SecretCommand::Set { name, host, allow_in_use } => set(api, name, host, allow_in_use, output).await,
         SecretCommand::List => list(api, output).await,
         SecretCommand::Delete { name } => delete(api, name, output).await,
         SecretCommand::RotateKey => rotate(api, output).await,
@@ -29,19 +29,37 @@ pub async fn run(api: Api, command: SecretCommand, output: Output) -> Result<(),
     }
 }
 
-async fn set(mut api: Api, name: String, hosts: Vec<String>, output: Output) -> Result<(), Fail> {
+async fn set(
+    mut api: Api,
+    name: String,
+    hosts: Vec<String>,
+    allow_in_use: bool,
+    output: Output,
+) -> Result<(), Fail> {
     let values = values_given(&name)?;
     if values.is_empty() {
         return Err(Fail::input("there is no value: give one on standard input, one a line"));
     }
     let n = values.len();
-    let request = wire::PutSecretRequest { name, values, hosts, ..Default::default() };
-    let secret = api.secrets.put_secret(request).await?.into_inner().secret.unwrap_or_default();
+    let request = wire::PutSecretRequest { name, values, hosts, allow_in_use, ..Default::default() };
+    let answer = api.secrets.put_secret(request).await.map_err(|status| {
+        let is_in_use = status.code() == tonic::Code::FailedPrecondition;
+        let mut fail = Fail::from(status);
+        if is_in_use {
+            fail.lines.push("add --allow-in-use to replace it all the same".to_owned());
+        }
+        fail
+    })?;
+    let answer = answer.into_inner();
+    let secret = answer.secret.unwrap_or_default();
     if output.is_json() {
         return output.message(&secret);
     }
     let values = if n == 1 { String::new() } else { format!(" with {n} values") };
     output.line(&format!("{} is stored{values}, for {}", secret.name, secret.hosts.join(", ")));
+    if !answer.in_use_by.is_empty() {
+        output.line(&format!("used from now on by {}", answer.in_use_by.join(", ")));
+    }
     output.next(&format!(
         "write {{{{ secret.{} }}}} into a campaign, or name it as its signing_secret",
         secret.name

@@ -3,6 +3,7 @@
 use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 
+use crate::cancel;
 use crate::cli_ledger::{SendsCommand, SendsFilter, StateName};
 use crate::connect::Api;
 use crate::fail::Fail;
@@ -24,6 +25,7 @@ pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<
             let answer = api.sends.get_send(wire::GetSendRequest { id }).await?.into_inner();
             show(&answer, output)
         }
+        SendsCommand::Cancel(args) => cancel::run(api, args, output).await,
         SendsCommand::Watch { filter } => watch(api, filter, output).await,
     }
 }

@@ -199,7 +199,7 @@ impl Desk<'_> {
     async fn save(&self, file: String, trial: Trial, written: &Written) -> Shown {
         let saved = match read(&file, self.stored) {
             Err(findings) => Err(findings),
-            Ok(read) => match self.store(read.campaign.clone(), written.revision).await {
+            Ok(read) => match self.store(read.campaign.clone(), written).await {
                 Ok(campaign) => Ok(campaign),
                 Err(status) => Err(refused(&read, status)?),
             },
@@ -217,12 +217,16 @@ impl Desk<'_> {
         }
     }
 
-    async fn store(&self, campaign: wire::Campaign, revision: u32) -> Result<wire::Campaign, Status> {
+    async fn store(&self, campaign: wire::Campaign, written: &Written) -> Result<wire::Campaign, Status> {
         let mut api = self.room.api.campaigns();
         let campaign = Some(campaign);
         let stored = if self.stored.is_some() {
-            let request =
-                wire::UpdateCampaignRequest { campaign, expected_revision: revision, ..Default::default() };
+            let request = wire::UpdateCampaignRequest {
+                campaign,
+                expected_revision: written.revision,
+                apply_to_pending: !written.apply.is_empty(),
+                ..Default::default()
+            };
             api.update_campaign(request).await?.into_inner().campaign
         } else {
             let request = wire::CreateCampaignRequest { campaign, ..Default::default() };

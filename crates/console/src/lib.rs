@@ -1,6 +1,6 @@
 //! The console: pages over the control API, of which it is one more client, called inside the process without a socket.
 //!
-//! `pages`, `editor`, `trial`, `explain`, `activate` and `verbs` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
+//! `pages`, `editor`, `trial`, `explain`, `activate`, `verbs` and `verbs_edit` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
 //! writes it. `guard` stands before all of them. A page works without a script; the one there is brings updates while a page is open.
 
 mod api;
@@ -17,6 +17,7 @@ mod login;
 mod pages;
 mod trial;
 mod verbs;
+mod verbs_edit;
 
 mod view_activate;
 mod view_arms;
@@ -100,6 +101,9 @@ pub fn router(console: Console) -> Router {
         .route("/campaigns/{id}/pause", post(verbs::pause))
         .route("/campaigns/{id}/resume", get(verbs::ask_resume).post(verbs::resume))
         .route("/campaigns/{id}/end", get(verbs::ask_end).post(verbs::end))
+        .route("/campaigns/{id}/duplicate", get(verbs_edit::ask_duplicate).post(verbs_edit::duplicate))
+        .route("/campaigns/{id}/delete", get(verbs_edit::ask_delete).post(verbs_edit::delete))
+        .route("/campaigns/{id}/cancel", get(verbs_edit::ask_cancel).post(verbs_edit::cancel))
         .route("/campaigns/{id}/enter", post(verbs::enter))
         .route("/sends/{id}", get(pages::send))
         .route("/users/{id}", get(pages::user))

@@ -92,6 +92,8 @@ impl Done {
             "paused" => format!("Paused. Sends held: {}.", self.n),
             "resumed" => format!("Going on. Sends that were held: {}.", self.n),
             "ended" => "The campaign has ended.".to_owned(),
+            "cancelled" if self.n == 0 => "What was planned for that user is cancelled.".to_owned(),
+            "cancelled" => format!("Cancelled. Sends that will not go out: {}.", self.n),
             "entered" => "Entered. The send is on its way.".to_owned(),
             _ => String::new(),
         }

@@ -34,6 +34,9 @@ pub(crate) struct Written {
     values: String,
     #[serde(default)]
     pub(crate) revision: u32,
+    /// Whether planned sends take the new revision.
+    #[serde(default)]
+    pub(crate) apply: String,
     /// The button: check, preview, test, save, activate.
     #[serde(default)]
     pub(crate) go: String,

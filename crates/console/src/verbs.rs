@@ -19,35 +19,45 @@ use crate::words::{counted, segment, state};
 /// A question before something is done.
 #[derive(Template)]
 #[template(path = "ask.html")]
-struct AskPage {
-    frame: Frame,
-    id: String,
-    heading: String,
+pub(crate) struct AskPage {
+    pub(crate) frame: Frame,
+    pub(crate) id: String,
+    pub(crate) heading: String,
     /// What it comes to.
-    text: String,
-    action: String,
-    choices: Vec<Choice>,
+    pub(crate) text: String,
+    pub(crate) action: String,
+    pub(crate) fields: Vec<AskField>,
+    pub(crate) choices: Vec<Choice>,
     /// What the button says.
-    go: &'static str,
+    pub(crate) go: &'static str,
     /// What cannot be taken back.
-    is_final: bool,
+    pub(crate) is_final: bool,
 }
 
-struct Choice {
-    value: &'static str,
-    label: String,
-    meaning: String,
-    is_chosen: bool,
+/// A line of text to fill in.
+pub(crate) struct AskField {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) value: String,
+    pub(crate) is_required: bool,
+}
+
+pub(crate) struct Choice {
+    pub(crate) value: &'static str,
+    pub(crate) label: String,
+    pub(crate) meaning: String,
+    pub(crate) is_chosen: bool,
 }
 
 impl AskPage {
-    fn new(token: &Token, id: &str, verb: &str, heading: String) -> AskPage {
+    pub(crate) fn new(token: &Token, id: &str, verb: &str, heading: String) -> AskPage {
         AskPage {
             frame: Frame::new(token, &[format!("campaign {verb} {id}")]),
             id: id.to_owned(),
             heading,
             text: String::new(),
             action: format!("/campaigns/{}/{verb}", segment(id)),
+            fields: Vec::new(),
             choices: Vec::new(),
             go: "",
             is_final: false,
@@ -93,7 +103,7 @@ pub(crate) async fn ask_resume(
 #[derive(Deserialize)]
 pub(crate) struct Mode {
     #[serde(default)]
-    mode: String,
+    pub(crate) mode: String,
 }
 
 pub(crate) async fn resume(

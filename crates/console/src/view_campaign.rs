@@ -65,6 +65,8 @@ pub(crate) struct Verbs {
     pub(crate) resume: bool,
     pub(crate) end: bool,
     pub(crate) edit: bool,
+    pub(crate) cancel: bool,
+    pub(crate) delete: bool,
     pub(crate) enter: bool,
 }
 
@@ -79,6 +81,8 @@ impl Verbs {
             resume: state == Paused,
             end: matches!(state, Draft | Scheduled | Active | Paused),
             edit: state != Ended,
+            cancel: matches!(state, Scheduled | Active | Paused),
+            delete: matches!(state, Draft | Ended),
             enter: state == Active && matches!(kind, Some(wire::delivery::Kind::Manual(_))),
         }
     }

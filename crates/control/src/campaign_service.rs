@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
-use campanile_core::campaign_record::{CampaignRecord, State};
-use campanile_core::counter::Counter;
+use campanile_core::campaign_record::State;
 use campanile_core::fault::Fault;
 use campanile_proto::field_mask;
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::campaign_service_server::CampaignService;
 use tonic::{Request, Response, Status};
 
+use crate::campaign_edit::{self, Edit};
 use crate::campaign_life;
 use crate::deployment::Deployment;
 use crate::dry_run::Answers;
+use crate::duplicate::duplicate;
 use crate::enter_users;
 use crate::estimate::estimate;
 use crate::known_names::unknown_attributes;
+use crate::pending::pending;
 use crate::plan_campaign::plan_campaign;
 use crate::preview;
 use crate::read_campaign::read_campaign;
@@ -85,6 +87,9 @@ impl CampaignService for Campaigns {
             let is_last = page.len() < limit;
             for record in page {
                 after.clone_from(&record.id);
+                if record.deleted_at.is_some() {
+                    continue;
+                }
                 let campaign = write_campaign(&record);
                 if is_wanted(&campaign) {
                     campaigns.push(campaign);
@@ -113,8 +118,14 @@ impl CampaignService for Campaigns {
         check_request_id(&request.request_id)?;
         let campaign = given(request.campaign)?;
         let mask = request.update_mask.map(|mask| mask.paths);
-        let (id, revision) = (campaign.id.clone(), request.expected_revision);
-        let updated = campaign_life::update(&self.deployment, &id, revision, &request.request_id, |stored| {
+        let id = campaign.id.clone();
+        let edit = Edit {
+            expected_revision: request.expected_revision,
+            request: &request.request_id,
+            apply_to_pending: request.apply_to_pending,
+            validate_only: request.validate_only,
+        };
+        let updated = campaign_edit::update(&self.deployment, &id, edit, |stored| {
             let changed = match &mask {
                 None => campaign.clone(),
                 Some(paths) => {
@@ -130,8 +141,34 @@ impl CampaignService for Campaigns {
             }
             read(&changed)
         });
-        let (record, campaign) = updated.await?;
+        let edited = updated.await?;
         Ok(Response::new(wire::UpdateCampaignResponse {
+            campaign: Some(write_campaign(&edited.record)),
+            warnings: [warnings(&edited.campaign), edited.warnings].concat(),
+            pending_kept: edited.kept,
+            pending_changed: edited.changed,
+        }))
+    }
+
+    async fn delete_campaign(
+        &self,
+        request: Request<wire::DeleteCampaignRequest>,
+    ) -> Result<Response<wire::DeleteCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let pending =
+            campaign_life::delete(&self.deployment, &request.id, request.validate_only, &request.request_id);
+        Ok(Response::new(wire::DeleteCampaignResponse { pending: pending.await? }))
+    }
+
+    async fn duplicate_campaign(
+        &self,
+        request: Request<wire::DuplicateCampaignRequest>,
+    ) -> Result<Response<wire::DuplicateCampaignResponse>, Status> {
+        let request = request.into_inner();
+        check_request_id(&request.request_id)?;
+        let (record, campaign) = duplicate(&self.deployment, &request).await?;
+        Ok(Response::new(wire::DuplicateCampaignResponse {
             campaign: Some(write_campaign(&record)),
             warnings: warnings(&campaign),
         }))
@@ -207,7 +244,7 @@ impl CampaignService for Campaigns {
             ));
         }
         let record = campaign_life::pause(&self.deployment, &request.id).await?;
-        let held = self.pending(&record).await?;
+        let held = pending(&self.deployment, record.no).await?.all;
         Ok(Response::new(wire::PauseCampaignResponse { campaign: Some(write_campaign(&record)), held }))
     }
 
@@ -222,7 +259,8 @@ impl CampaignService for Campaigns {
             Ok(wire::ResumeMode::DropHeld) => true,
             Err(_) => return Err(status::invalid_field("mode", "expected SEND_HELD or DROP_HELD")),
         };
-        let held = self.pending(&self.deployment.campaign(&request.id).await?).await?;
+        let record = self.deployment.campaign(&request.id).await?;
+        let held = pending(&self.deployment, record.no).await?.all;
         let record = campaign_life::resume(&self.deployment, &request.id, drop_held).await?;
         Ok(Response::new(wire::ResumeCampaignResponse { campaign: Some(write_campaign(&record)), held }))
     }
@@ -239,7 +277,8 @@ impl CampaignService for Campaigns {
             _ => return Err(status::invalid_field("mode", "is missing: give STOP_NOW or FINISH_ENTERED")),
         };
         let mut record = self.deployment.campaign(&request.id).await?;
-        let pending = if record.state == State::Ended { 0 } else { self.pending(&record).await? };
+        let pending =
+            if record.state == State::Ended { 0 } else { pending(&self.deployment, record.no).await?.all };
         if !request.validate_only {
             record = campaign_life::end(&self.deployment, &request.id, stop_now).await?;
         }
@@ -308,15 +347,6 @@ impl CampaignService for Campaigns {
         let rows = self.deployment.store.refusals(record.no, limit).await.map_err(status::store)?;
         let refusals = rows.iter().map(write_refusal).collect();
         Ok(Response::new(wire::ListRefusalsResponse { refusals }))
-    }
-}
-
-impl Campaigns {
-    /// Planned and not settled.
-    async fn pending(&self, record: &CampaignRecord) -> Result<i64, Status> {
-        let counters = self.deployment.store.stats(record.no).await.map_err(status::store)?;
-        let pending = counters.iter().filter(|(counter, _)| matches!(counter, Counter::Pending(_)));
-        Ok(pending.map(|(_, n)| n).sum())
     }
 }
 

@@ -89,7 +89,8 @@ impl Deployment {
         }
         let found = self.store.campaign(id).await.map_err(status::store)?;
         match found {
-            Some(record) => Ok(record),
+            Some(record) if record.deleted_at.is_none() => Ok(record),
+            Some(_) => Err(Status::not_found(format!("the campaign {id:?} was deleted"))),
             None => Err(self.no_campaign(id).await?),
         }
     }
@@ -97,7 +98,10 @@ impl Deployment {
     /// Names the nearest of the first campaigns there are.
     async fn no_campaign(&self, id: &str) -> Result<Status, Status> {
         let there = self.store.list_campaigns("", CAMPAIGNS_LOOKED_AT_MAX).await.map_err(status::store)?;
-        let near = nearest(id, there.iter().map(|record| record.id.as_str()));
+        let near = nearest(
+            id,
+            there.iter().filter(|record| record.deleted_at.is_none()).map(|record| record.id.as_str()),
+        );
         let hint = match (near, there.is_empty()) {
             (Some(near), _) => format!("did you mean {near}?"),
             (None, true) => "there is none yet".to_owned(),

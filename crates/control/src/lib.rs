@@ -19,11 +19,15 @@ pub mod user_service;
 
 pub mod deployment;
 
+pub mod campaign_edit;
 pub mod campaign_life;
+pub mod cancel_sends;
+pub mod duplicate;
 pub mod enter_users;
 pub mod intake;
 pub mod known_names;
 pub mod listening;
+pub mod pending;
 pub mod preview;
 pub mod send_test;
 

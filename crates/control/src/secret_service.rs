@@ -49,9 +49,22 @@ impl SecretService for SecretNames {
                 format!("there are {} secrets, at most {} are allowed", there.len(), limits::SECRETS_MAX);
             return Err(Status::resource_exhausted(text));
         }
-        let answer = wire::Secret { name: secret.name.clone(), hosts: secret.hosts.clone() };
-        store.put_secret(secret).await.map_err(status::store)?;
-        Ok(Response::new(wire::PutSecretResponse { secret: Some(answer) }))
+        let before = there.iter().find(|s| s.name == secret.name);
+        let in_use_by = match before {
+            Some(before) if *before != secret => live_users(&self.deployment, &secret.name).await?,
+            _ => BTreeSet::new(),
+        };
+        if !(in_use_by.is_empty() || request.allow_in_use || request.validate_only) {
+            return Err(in_use(&secret.name, in_use_by, ": allow_in_use replaces it all the same"));
+        }
+        let answer = wire::PutSecretResponse {
+            secret: Some(wire::Secret { name: secret.name.clone(), hosts: secret.hosts.clone() }),
+            in_use_by: in_use_by.into_iter().collect(),
+        };
+        if !request.validate_only {
+            store.put_secret(secret).await.map_err(status::store)?;
+        }
+        Ok(Response::new(answer))
     }
 
     async fn list_secrets(
@@ -83,10 +96,7 @@ impl SecretService for SecretNames {
         check_request_id(&request.request_id)?;
         let users = live_users(&self.deployment, &request.name).await?;
         if !users.is_empty() {
-            let users: Vec<String> = users.into_iter().collect();
-            let text =
-                format!("the secret {:?} is used by live campaigns: {}", request.name, users.join(", "));
-            return Err(Status::failed_precondition(text));
+            return Err(in_use(&request.name, users, ""));
         }
         let was_there = self.deployment.store.delete_secret(&request.name).await.map_err(status::store)?;
         if was_there {
@@ -104,6 +114,14 @@ impl SecretService for SecretNames {
         let reencrypted = i32::try_from(done.resealed).unwrap_or(i32::MAX);
         Ok(Response::new(wire::ReencryptSecretsResponse { reencrypted, unreadable: done.unread }))
     }
+}
+
+fn in_use(name: &str, users: BTreeSet<String>, more: &str) -> Status {
+    let users: Vec<String> = users.into_iter().collect();
+    Status::failed_precondition(format!(
+        "the secret {name:?} is used by live campaigns: {}{more}",
+        users.join(", ")
+    ))
 }
 
 /// Ids of the live campaigns whose definition names the secret.

@@ -14,6 +14,7 @@ use campanile_proto::v1::send_service_server::SendService;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use crate::cancel_sends;
 use crate::deployment::Deployment;
 use crate::explain;
 use crate::read_request::page_size;
@@ -93,6 +94,13 @@ impl SendService for Sends {
         request: Request<wire::ExplainSendRequest>,
     ) -> Result<Response<wire::ExplainSendResponse>, Status> {
         explain::explain(&self.deployment, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn cancel_sends(
+        &self,
+        request: Request<wire::CancelSendsRequest>,
+    ) -> Result<Response<wire::CancelSendsResponse>, Status> {
+        cancel_sends::cancel(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     type WatchSendsStream = Pin<Box<dyn Stream<Item = Result<wire::WatchSendsResponse, Status>> + Send>>;

@@ -82,6 +82,8 @@ mod tests {
             history: false,
             emitted: false,
             heard: false,
+            cancelled: Default::default(),
+            deleted_at: None,
             transitions: Vec::new(),
             last_request: None,
             draft,

@@ -24,7 +24,7 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
             }
             Counter::Entered => stats.entered += n,
             Counter::Finished => stats.finished += n,
-            Counter::Open => {}
+            Counter::Open | Counter::Retrying(_) => {}
             Counter::Planned(action) => {
                 stats.planned += n;
                 at(&mut stats, record, action).planned += n;

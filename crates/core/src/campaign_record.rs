@@ -1,12 +1,14 @@
 //! Pure. A campaign as the store keeps it: its definition, its state, and where its schedule stands.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY};
 use crate::draft::{Draft, IfPending, Kind};
 use crate::limits;
-use crate::number::CampaignNo;
+use crate::number::{CampaignNo, Shard, UserNo};
 
 /// Transitions kept with a campaign, newest last.
 const TRANSITIONS_MAX: usize = 100;
@@ -57,6 +59,12 @@ pub struct CampaignRecord {
     /// Another live campaign listens to its sends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heard: bool,
+    /// Planned sends that somebody cancelled.
+    #[serde(default, skip_serializing_if = "Cancelled::is_empty")]
+    pub cancelled: Cancelled,
+    /// Nobody finds it any more; what is left of its sends ends unsent. Its id stays taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// The request that last changed it: the same request again answers the same.
     #[serde(default)]
     pub last_request: Option<String>,
@@ -76,6 +84,34 @@ pub struct Schedule {
     pub last_missed_at: Option<Timestamp>,
     /// Fired and not yet walked to the end by every shard.
     pub open: Vec<OpenOccurrence>,
+}
+
+/// Which planned sends are cancelled: those of a revision up to the one named here. A cancellation makes a new revision, so that sends
+/// planned after it are told from those before, whenever they are due. Users are numbers: nobody is named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cancelled {
+    /// Of all users; 0: none.
+    pub through: u32,
+    /// Of some users, by shard and number.
+    pub users: BTreeMap<String, u32>,
+}
+
+impl Cancelled {
+    pub fn is_empty(&self) -> bool {
+        self.through == 0 && self.users.is_empty()
+    }
+
+    /// Whether a send of this user and revision is cancelled.
+    pub fn covers(&self, shard: Shard, user: UserNo, revision: u32) -> bool {
+        revision <= self.through
+            || self.users.get(&Cancelled::name(shard, user)).is_some_and(|through| revision <= *through)
+    }
+
+    /// How a user is named in `users`.
+    pub fn name(shard: Shard, user: UserNo) -> String {
+        format!("{}.{}", shard.0, user.0)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,6 +149,8 @@ impl CampaignRecord {
             history: false,
             emitted: false,
             heard: false,
+            cancelled: Cancelled::default(),
+            deleted_at: None,
             transitions: Vec::new(),
             last_request: None,
             draft,

@@ -33,6 +33,8 @@ pub enum Counter {
     Converted(u8),
     /// The same, of those whose users are held back.
     ConvertedHeldBack(u8),
+    /// Of the pending: those attempted already.
+    Retrying(u8),
     /// How sends of one variant of the action ended, and its POSTs; not those whose sender died too often.
     Variant(u8, Slug, VariantCounter),
 }
@@ -105,6 +107,7 @@ impl Counter {
             Counter::Converted(a) => format!("converted.{a}"),
             Counter::ConvertedHeldBack(a) => format!("converted_held_back.{a}"),
             Counter::Variant(a, name, of) => format!("variant.{a}.{}.{}", name.as_str(), of.field()),
+            Counter::Retrying(a) => format!("retrying.{a}"),
         }
     }
 
@@ -131,6 +134,7 @@ impl Counter {
             "latency" => Counter::Latency(action()?, parts.next()?.parse().ok()?),
             "converted" => Counter::Converted(action()?),
             "converted_held_back" => Counter::ConvertedHeldBack(action()?),
+            "retrying" => Counter::Retrying(action()?),
             "variant" => {
                 let name = Slug::new(parts.next()?)?;
                 let of = VariantCounter::parse(parts.next()?, parts.next())?;

@@ -100,6 +100,9 @@ pub const MISSED_COUNT_MAX: u32 = 1_000;
 pub const SECRET_VALUES_MAX: usize = 8;
 /// One secret value, in bytes.
 pub const SECRET_BYTES_MAX: usize = 8 * 1024;
+/// Users of a campaign whose planned sends are cancelled one by one; each is a rule that every sender reads.
+pub const CANCELLED_USERS_MAX: usize = 1_000;
+
 /// Secrets of a deployment.
 pub const SECRETS_MAX: usize = 1_000;
 /// Access tokens of a deployment.

@@ -17,12 +17,12 @@ use campanile_core::caps::{CapAnswer, CapAsk, CapKey};
 use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::delivery_record::{OpenEntry, Status};
 use campanile_core::deployment_limits::{Cap, DeploymentLimits};
-use campanile_core::due_send::{Class, DueSend, EntryKind};
+use campanile_core::due_send::{Class, DueSend, EntryKind, SendId};
 use campanile_core::event::EntryData;
 use campanile_core::facts::Facts;
 use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
-use campanile_core::number::instant;
+use campanile_core::number::{Shard, instant};
 use campanile_core::own_zone::Own;
 use campanile_core::quiet_hours::QuietHours;
 use campanile_core::reason::{Refusal, Suppression};
@@ -167,6 +167,9 @@ pub fn admit_blind(control: &ControlWord, class: Class, is_user_there: bool) -> 
 }
 
 fn campaign(given: &Given<'_>) -> Option<Decision> {
+    if given.record.deleted_at.is_some() {
+        return Some(Decision::Suppress(Suppression::CampaignEnded, "the campaign was deleted".to_owned()));
+    }
     if given.class == Class::Resent {
         return None;
     }
@@ -179,6 +182,9 @@ fn campaign(given: &Given<'_>) -> Option<Decision> {
     {
         let text = format!("it was due at {due_at}, after the campaign's end");
         return Some(Decision::Suppress(Suppression::CampaignEnded, text));
+    }
+    if given.is_cancelled() {
+        return Some(Decision::Suppress(Suppression::Cancelled, "it was cancelled".to_owned()));
     }
     let dropped = given.record.dropped_until.filter(|until| due_at <= *until)?;
     let text = format!("what was due until {dropped} was dropped when the campaign was resumed");
@@ -395,6 +401,15 @@ fn request(given: &Given<'_>) -> Decision {
 impl<'a> Given<'a> {
     pub fn action(&self) -> Option<&'a Action> {
         self.campaign.actions.get(usize::from(self.send.action))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        let cancelled = &self.record.cancelled;
+        if cancelled.is_empty() {
+            return false;
+        }
+        let shard = SendId::parse(self.send_id).map_or(Shard(0), |id| id.shard);
+        cancelled.covers(shard, self.send.user, self.send.revision)
     }
 
     fn is_on_own_clock(&self) -> bool {

@@ -58,6 +58,8 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         history: false,
         emitted: false,
         heard: false,
+        cancelled: Default::default(),
+        deleted_at: None,
         transitions: Vec::new(),
         last_request: None,
         draft,

@@ -89,6 +89,11 @@ impl Room<'_> {
             | Settle::Back
             | Settle::Park { .. } => None,
         };
+        let was_attempted = settlement.lease.send.attempts > 0;
+        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Refused(_));
+        if was_attempted && is_over {
+            count(Counter::Retrying(action), -1);
+        }
         if let Some((counter, what)) = ended {
             count(Counter::Pending(action), -1);
             count(counter, 1);
@@ -102,6 +107,9 @@ impl Room<'_> {
             Settle::Retry { at, kept } => {
                 count(Counter::Retries(action), 1);
                 of_variant(VariantCounter::Retries).into_iter().for_each(|counter| count(counter, 1));
+                if !was_attempted && send.attempts > 0 {
+                    count(Counter::Retrying(action), 1);
+                }
                 self.keep_request(lane, &send, kept)?;
                 send.has_request = true;
                 let class = if lane.class == Class::First { Class::Retry } else { lane.class };

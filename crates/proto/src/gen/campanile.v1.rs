@@ -1875,6 +1875,50 @@ impl ::prost::Name for GetSendResponse {
         "/campanile.v1.GetSendResponse".into()
     }
 }
+/// Asks to cancel planned sends.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelSendsRequest {
+    /// Which ones: those of a campaign (required), of all its users or of one. States are not looked at: what is planned is meant.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<SendFilter>,
+    /// True: nothing is cancelled, the answer says what would be.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CancelSendsRequest {
+    const NAME: &'static str = "CancelSendsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CancelSendsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CancelSendsRequest".into()
+    }
+}
+/// The sends are cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelSendsResponse {
+    /// How many sends of the campaign are planned and not settled, of all its users.
+    #[prost(int64, tag = "1")]
+    pub pending: i64,
+    /// How many of them are cancelled; each is counted as suppressed (cancelled) when its turn comes, not before. Left out where one
+    /// user is meant: sends are not counted by user.
+    #[prost(int64, optional, tag = "2")]
+    pub cancelled: ::core::option::Option<i64>,
+}
+impl ::prost::Name for CancelSendsResponse {
+    const NAME: &'static str = "CancelSendsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CancelSendsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CancelSendsResponse".into()
+    }
+}
 /// Asks to be told of sends from now on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchSendsRequest {
@@ -2312,6 +2356,31 @@ pub mod send_service_client {
                 .insert(GrpcMethod::new("campanile.v1.SendService", "GetSend"));
             self.inner.unary(req, path, codec).await
         }
+        /// Cancels planned sends: none of them is sent any more. One that is being posted at this moment still arrives.
+        pub async fn cancel_sends(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelSendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelSendsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SendService/CancelSends",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SendService", "CancelSends"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
         /// very functions that decide. Changes and sends nothing.
         pub async fn explain_send(
@@ -2392,6 +2461,14 @@ pub mod send_service_server {
             &self,
             request: tonic::Request<super::GetSendRequest>,
         ) -> std::result::Result<tonic::Response<super::GetSendResponse>, tonic::Status>;
+        /// Cancels planned sends: none of them is sent any more. One that is being posted at this moment still arrives.
+        async fn cancel_sends(
+            &self,
+            request: tonic::Request<super::CancelSendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelSendsResponse>,
+            tonic::Status,
+        >;
         /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
         /// very functions that decide. Changes and sends nothing.
         async fn explain_send(
@@ -2567,6 +2644,51 @@ pub mod send_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetSendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SendService/CancelSends" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelSendsSvc<T: SendService>(pub Arc<T>);
+                    impl<
+                        T: SendService,
+                    > tonic::server::UnaryService<super::CancelSendsRequest>
+                    for CancelSendsSvc<T> {
+                        type Response = super::CancelSendsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelSendsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SendService>::cancel_sends(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelSendsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3019,6 +3141,13 @@ pub struct UpdateCampaignRequest {
     /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
     #[prost(string, tag = "4")]
     pub request_id: ::prost::alloc::string::String,
+    /// True: sends that are planned already and were not attempted yet are sent by the new revision as well, at the instants they
+    /// were planned for. False: they keep the revision they were planned with.
+    #[prost(bool, tag = "5")]
+    pub apply_to_pending: bool,
+    /// True: nothing is changed, the answer says what would be.
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
 }
 impl ::prost::Name for UpdateCampaignRequest {
     const NAME: &'static str = "UpdateCampaignRequest";
@@ -3033,12 +3162,18 @@ impl ::prost::Name for UpdateCampaignRequest {
 /// The changed campaign.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateCampaignResponse {
-    /// The campaign as stored. Its revision is unchanged when nothing was different.
+    /// The campaign as stored (or as it would be, when validate_only). Its revision is unchanged when nothing was different.
     #[prost(message, optional, tag = "1")]
     pub campaign: ::core::option::Option<Campaign>,
     /// What is allowed but looks like a mistake.
     #[prost(message, repeated, tag = "2")]
     pub warnings: ::prost::alloc::vec::Vec<Finding>,
+    /// How many planned sends keep the revision they have.
+    #[prost(int64, tag = "3")]
+    pub pending_kept: i64,
+    /// How many planned sends are sent by the new revision. One that is being sent at this very moment keeps its own.
+    #[prost(int64, tag = "4")]
+    pub pending_changed: i64,
 }
 impl ::prost::Name for UpdateCampaignResponse {
     const NAME: &'static str = "UpdateCampaignResponse";
@@ -3048,6 +3183,95 @@ impl ::prost::Name for UpdateCampaignResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.UpdateCampaignResponse".into()
+    }
+}
+/// Asks to delete a campaign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteCampaignRequest {
+    /// The campaign's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// True: nothing is deleted, the answer says what would be.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeleteCampaignRequest {
+    const NAME: &'static str = "DeleteCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteCampaignRequest".into()
+    }
+}
+/// The campaign is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteCampaignResponse {
+    /// How many of its sends are still planned; each ends unsent (campaign_ended) when its turn comes.
+    #[prost(int64, tag = "1")]
+    pub pending: i64,
+}
+impl ::prost::Name for DeleteCampaignResponse {
+    const NAME: &'static str = "DeleteCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteCampaignResponse".into()
+    }
+}
+/// Asks for a new draft that is like a stored campaign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DuplicateCampaignRequest {
+    /// The campaign to copy. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The id of the new one. Required.
+    #[prost(string, tag = "2")]
+    pub new_id: ::prost::alloc::string::String,
+    /// Its title; empty: the title of the copied one.
+    #[prost(string, tag = "3")]
+    pub title: ::prost::alloc::string::String,
+    /// True: its audience is that of the original. False: users to whom the original posted are left out of it.
+    #[prost(bool, tag = "4")]
+    pub include_received: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DuplicateCampaignRequest {
+    const NAME: &'static str = "DuplicateCampaignRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DuplicateCampaignRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DuplicateCampaignRequest".into()
+    }
+}
+/// The new draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DuplicateCampaignResponse {
+    /// The campaign as stored.
+    #[prost(message, optional, tag = "1")]
+    pub campaign: ::core::option::Option<Campaign>,
+    /// What is allowed but looks like a mistake.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for DuplicateCampaignResponse {
+    const NAME: &'static str = "DuplicateCampaignResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DuplicateCampaignResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DuplicateCampaignResponse".into()
     }
 }
 /// Asks to check a campaign without storing it.
@@ -4506,6 +4730,60 @@ pub mod campaign_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Deletes a draft or an ended campaign. It is no longer found or listed, and its id is never used again.
+        pub async fn delete_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/DeleteCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "DeleteCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a new draft of a campaign, whatever the state of that one.
+        pub async fn duplicate_campaign(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DuplicateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DuplicateCampaignResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.CampaignService/DuplicateCampaign",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.CampaignService", "DuplicateCampaign"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Checks a campaign without storing it; an answer with violations is no error.
         pub async fn validate_campaign(
             &mut self,
@@ -4865,6 +5143,22 @@ pub mod campaign_service_server {
             request: tonic::Request<super::UpdateCampaignRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UpdateCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Deletes a draft or an ended campaign. It is no longer found or listed, and its id is never used again.
+        async fn delete_campaign(
+            &self,
+            request: tonic::Request<super::DeleteCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteCampaignResponse>,
+            tonic::Status,
+        >;
+        /// Makes a new draft of a campaign, whatever the state of that one.
+        async fn duplicate_campaign(
+            &self,
+            request: tonic::Request<super::DuplicateCampaignRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DuplicateCampaignResponse>,
             tonic::Status,
         >;
         /// Checks a campaign without storing it; an answer with violations is no error.
@@ -5227,6 +5521,98 @@ pub mod campaign_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UpdateCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/DeleteCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::DeleteCampaignRequest>
+                    for DeleteCampaignSvc<T> {
+                        type Response = super::DeleteCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::delete_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteCampaignSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.CampaignService/DuplicateCampaign" => {
+                    #[allow(non_camel_case_types)]
+                    struct DuplicateCampaignSvc<T: CampaignService>(pub Arc<T>);
+                    impl<
+                        T: CampaignService,
+                    > tonic::server::UnaryService<super::DuplicateCampaignRequest>
+                    for DuplicateCampaignSvc<T> {
+                        type Response = super::DuplicateCampaignResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DuplicateCampaignRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CampaignService>::duplicate_campaign(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DuplicateCampaignSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -6741,6 +7127,12 @@ pub struct PutSecretRequest {
     /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
     #[prost(string, tag = "4")]
     pub request_id: ::prost::alloc::string::String,
+    /// True: it is replaced also while live campaigns use it. Their next requests carry the new value.
+    #[prost(bool, tag = "5")]
+    pub allow_in_use: bool,
+    /// True: nothing is stored; the answer says which live campaigns use it, and allow_in_use is not looked at.
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
 }
 impl ::prost::Name for PutSecretRequest {
     const NAME: &'static str = "PutSecretRequest";
@@ -6758,6 +7150,9 @@ pub struct PutSecretResponse {
     /// Its name and hosts.
     #[prost(message, optional, tag = "1")]
     pub secret: ::core::option::Option<Secret>,
+    /// The live campaigns that use it.
+    #[prost(string, repeated, tag = "2")]
+    pub in_use_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for PutSecretResponse {
     const NAME: &'static str = "PutSecretResponse";
@@ -6967,7 +7362,8 @@ pub mod secret_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Stores a secret, or replaces its values and hosts.
+        /// Stores a secret, or replaces its values and hosts. FAILED_PRECONDITION when live campaigns use it and allow_in_use is false;
+        /// the message names them.
         pub async fn put_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::PutSecretRequest>,
@@ -7084,7 +7480,8 @@ pub mod secret_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SecretServiceServer.
     #[async_trait]
     pub trait SecretService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores a secret, or replaces its values and hosts.
+        /// Stores a secret, or replaces its values and hosts. FAILED_PRECONDITION when live campaigns use it and allow_in_use is false;
+        /// the message names them.
         async fn put_secret(
             &self,
             request: tonic::Request<super::PutSecretRequest>,

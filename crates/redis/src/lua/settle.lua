@@ -46,7 +46,7 @@ local function of_action(action)
   local names = fields[action]
   if not names then
     names = {}
-    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries', 'latency' }) do
+    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries', 'retrying', 'latency' }) do
       names[name] = name .. '.' .. action
     end
     fields[action] = names
@@ -96,6 +96,9 @@ local function finish(s, campaign, names)
   local flags = byte(core, 2)
   tally(campaign, names.pending, -1)
   tally(campaign, 'open', -1)
+  if byte(s.m, 43) > 0 then
+    tally(campaign, names.retrying, -1)
+  end
   if s.verdict == 'N' then
     -- Did not enter after all.
     tally(campaign, names.planned, -1)
@@ -144,6 +147,9 @@ local function go_on(s, campaign, names)
     end
     tally(campaign, names.retries, 1)
     of_variant(s, 'retries')
+    if byte(s.m, 43) == 0 and byte(core, 26) > 0 then
+      tally(campaign, names.retrying, 1)
+    end
     place(s.text .. lane .. core)
   elseif s.verdict == 'H' then
     core = unpinned(core)

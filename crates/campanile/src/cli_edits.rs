@@ -1,0 +1,37 @@
+//! The command line of copies, deletions and cancellations. What is typed, nothing of what it does.
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    pub id: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DuplicateArgs {
+    pub id: String,
+    /// The id of the new draft.
+    pub new_id: String,
+    /// Its title; that of the original where left out.
+    #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true)]
+    pub title: String,
+    /// Also for users to whom the original posted.
+    #[arg(long)]
+    pub include_received: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Whose planned sends.
+    #[arg(long, value_name = "ID")]
+    pub campaign: String,
+    /// Only those to this user.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub user: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
