@@ -191,6 +191,9 @@ impl Model {
             Settle::Suppressed(reason) => Some(Counter::Suppressed(0, reason)),
             Settle::Retry { .. } => {
                 self.count(campaign, Counter::Retries(0), 1);
+                if settlement.attempted && settlement.lease.send.attempts == 0 {
+                    self.count(campaign, Counter::Retrying(0), 1);
+                }
                 None
             }
             Settle::Refused(_) => {
@@ -201,6 +204,10 @@ impl Model {
         };
         if settlement.attempted {
             self.count(campaign, Counter::Attempts(0), 1);
+        }
+        let is_over = ending.is_some() || matches!(settlement.settle, Settle::Refused(_));
+        if is_over && settlement.lease.send.attempts > 0 {
+            self.count(campaign, Counter::Retrying(0), -1);
         }
         if let Some(counter) = ending {
             self.end((campaign, settlement.lease.send.user.0), counter);
@@ -240,6 +247,9 @@ impl Model {
         assert_eq!(self.store.reclaim(SHARD, 100).await, Ok(lost.len()));
         for lease in lost {
             if lease.send.redeliveries >= 4 {
+                if lease.send.attempts > 0 {
+                    self.count(lease.lane.campaign.0, Counter::Retrying(0), -1);
+                }
                 self.end((lease.lane.campaign.0, lease.send.user.0), Counter::Failed(0));
             }
             self.stale.push(lease);
