@@ -14,6 +14,7 @@ crate::on_both_stores!(
     a_deleted_campaign_is_gone_its_id_stays_taken_and_its_sends_end,
     a_duplicate_is_a_new_draft,
     a_secret_in_use_changes_only_when_told_so,
+    failed_sends_are_sent_again_under_their_ids_also_when_the_campaign_has_ended,
 );
 
 /// Sends 2 s after its event.
@@ -214,4 +215,66 @@ async fn a_secret_in_use_changes_only_when_told_so(running: Running) {
         target.received().iter().any(|request| request.header("x-key") == "two").then_some(())
     });
     sent.await.expect("the new value is sent");
+}
+
+async fn redrive(running: &Running, request: wire::RedriveSendsRequest) -> wire::RedriveSendsResponse {
+    running.api.sends.clone().redrive_sends(request).await.expect("they are sent again").into_inner()
+}
+
+async fn failed_sends_are_sent_again_under_their_ids_also_when_the_campaign_has_ended(running: Running) {
+    let target = Target::scripted(|_, before| Reply::status(if before == 0 { 404 } else { 204 })).await;
+    let file = format!(
+        "id: once\naudience: everyone\ndelivery: {{one_time: now}}\nwebhook: {{url: \"{}\", data: {{name: \"{{{{ user.name }}}}\"}}}}\nlimits: {{auto_pause: false}}\n",
+        target.url("/once")
+    );
+    let user = |id: &str, name: &str| (id.to_owned(), format!("{{\"name\": \"{name}\"}}"));
+    running.users([user("ann", "Ann"), user("ben", "Ben"), user("cyd", "Cyd")]).await;
+    running.activate(&file).await;
+    running.stats_until("once", |stats| stats.failed == 3).await;
+    let ended = until(DEADLINE, async || {
+        (running.campaign("once").await.state() == wire::CampaignState::Ended).then_some(())
+    });
+    ended.await.expect("its last send is settled");
+    running.users([user("ann", "Anna"), user("ben", "Benno")]).await;
+
+    let of = |user: &str| wire::RedriveSendsRequest {
+        filter: Some(wire::SendFilter {
+            campaign_id: "once".to_owned(),
+            user_id: user.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let would = wire::RedriveSendsRequest { validate_only: true, ..of("") };
+    assert_eq!(redrive(&running, would).await.redriven, 3);
+    assert_eq!(redrive(&running, of("nobody")).await.redriven, 0);
+    let rerender = wire::RedriveMode::Rerender as i32;
+    assert_eq!(
+        redrive(&running, wire::RedriveSendsRequest { mode: rerender, ..of("ann") }).await.redriven,
+        1
+    );
+    running.stats_until("once", |stats| stats.delivered == 1).await;
+    let failed = running.sends("once").await.into_iter().find(|send| send.user_id == "ben").expect("of ben");
+    let ids = vec![failed.id.clone()];
+    let by_id = wire::RedriveSendsRequest { send_ids: ids, request_id: "r".to_owned(), ..Default::default() };
+    assert_eq!(
+        redrive(&running, by_id.clone()).await,
+        wire::RedriveSendsResponse { redriven: 1, not_failed: 0 }
+    );
+    running.stats_until("once", |stats| stats.delivered == 2).await;
+    assert_eq!(redrive(&running, by_id).await, wire::RedriveSendsResponse { redriven: 0, not_failed: 1 });
+    assert_eq!(redrive(&running, of("")).await.redriven, 1);
+    let stats = running.stats_until("once", |stats| stats.delivered == 3).await;
+    assert_eq!((stats.planned, stats.pending, stats.failed, stats.finished), (3, 0, 0, 3));
+    assert_eq!((stats.attempts, stats.retries), (6, 0));
+
+    let mut names = BTreeMap::new();
+    for request in target.received() {
+        names.entry(request.webhook_id().to_owned()).or_insert_with(Vec::new).push(request.body.clone());
+    }
+    let mut names: Vec<Vec<String>> = names.into_values().collect();
+    names.sort();
+    let body = |name: &str| format!("{{\"name\":\"{name}\"}}");
+    let expected = [("Ann", "Anna"), ("Ben", "Ben"), ("Cyd", "Cyd")].map(|(a, b)| vec![body(a), body(b)]);
+    assert_eq!(names, expected, "the same id twice: once rendered again, twice the same bytes");
 }

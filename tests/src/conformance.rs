@@ -78,6 +78,9 @@ macro_rules! conforms {
             racing_senders_never_exceed_a_cap,
             what_is_not_posted_gives_back_what_it_reserved,
         );
+        $crate::conforms!($make, conformance_failed:
+            a_failed_send_is_kept_and_sent_again_once,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );

@@ -428,6 +428,7 @@ mod tests {
             "campanile campaign delete first --yes",
             "campanile campaign duplicate first second --title Again --include-received",
             "campanile sends cancel --campaign first --user mary",
+            "campanile sends resend --campaign first --since 2026-11-24T08:00:00Z --rerender --yes",
             "campanile campaign enter first mary joe --skip audience --skip quiet-hours --create-missing",
             "campanile track mary purchase total=-1 --value -2.5 --at 2026-01-01T00:00:00Z",
             "campanile track -f events.ndjson --now",

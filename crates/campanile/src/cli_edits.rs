@@ -24,6 +24,34 @@ pub struct DuplicateArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ResendArgs {
+    /// Failed sends, by their ids.
+    #[arg(value_name = "SEND")]
+    pub ids: Vec<String>,
+    /// Failed sends of this campaign.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub campaign: String,
+    /// Failed sends to this user.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub user: String,
+    /// All failed sends that are kept.
+    #[arg(long)]
+    pub all: bool,
+    /// Only those that failed then or later, as RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    pub since: Option<jiff::Timestamp>,
+    /// Only those that failed before then.
+    #[arg(long, value_name = "INSTANT")]
+    pub until: Option<jiff::Timestamp>,
+    /// Render them again from what users are now, instead of sending the same bytes.
+    #[arg(long)]
+    pub rerender: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct CancelArgs {
     /// Whose planned sends.
     #[arg(long, value_name = "ID")]

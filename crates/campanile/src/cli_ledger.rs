@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli_edits::CancelArgs;
+use crate::cli_edits::{CancelArgs, ResendArgs};
 
 #[derive(Debug, Subcommand)]
 pub enum SendsCommand {
@@ -22,6 +22,8 @@ pub enum SendsCommand {
     },
     /// Cancel planned sends of a campaign.
     Cancel(CancelArgs),
+    /// Send failed sends again, under the same webhook-id.
+    Resend(ResendArgs),
     /// Print attempts and ends as they happen, until Ctrl-C.
     Watch {
         #[command(flatten)]

@@ -64,6 +64,7 @@ mod next;
 mod receive;
 mod receive_shown;
 mod receive_tls;
+mod resend;
 mod secret_commands;
 mod send_commands;
 mod settings_commands;

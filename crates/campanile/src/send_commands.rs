@@ -9,6 +9,7 @@ use crate::connect::Api;
 use crate::fail::Fail;
 use crate::hints;
 use crate::output::{Output, Tone};
+use crate::resend;
 use crate::table::{plain, plain_lines};
 use crate::watch::{follow, note_missed};
 use crate::words;
@@ -25,6 +26,7 @@ pub async fn run(mut api: Api, command: SendsCommand, output: Output) -> Result<
             let answer = api.sends.get_send(wire::GetSendRequest { id }).await?.into_inner();
             show(&answer, output)
         }
+        SendsCommand::Resend(args) => resend::run(api, args, output).await,
         SendsCommand::Cancel(args) => cancel::run(api, args, output).await,
         SendsCommand::Watch { filter } => watch(api, filter, output).await,
     }
@@ -112,7 +114,7 @@ fn show(answer: &wire::GetSendResponse, output: Output) -> Result<(), Fail> {
         }
     }
     output.next(&match send.state() {
-        wire::SendState::Failed => format!("campanile campaign show {}", send.campaign_id),
+        wire::SendState::Failed => format!("campanile sends resend {}", send.id),
         _ => format!("campanile sends list --user {}", shell_word(&send.user_id)),
     });
     Ok(())

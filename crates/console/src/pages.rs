@@ -94,6 +94,7 @@ impl Done {
             "ended" => "The campaign has ended.".to_owned(),
             "cancelled" if self.n == 0 => "What was planned for that user is cancelled.".to_owned(),
             "cancelled" => format!("Cancelled. Sends that will not go out: {}.", self.n),
+            "resent" => format!("On the way again: {}.", self.n),
             "entered" => "Entered. The send is on its way.".to_owned(),
             _ => String::new(),
         }

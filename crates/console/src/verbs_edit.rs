@@ -1,4 +1,4 @@
-//! What a page does to a campaign as a whole or to what it has planned: copy, delete, cancel. Asked first, with its numbers.
+//! What a page does to a campaign as a whole or to its sends: copy, delete, cancel, resend. Asked first, with its numbers.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::Room;
 use crate::guard::Token;
 use crate::pages::back;
 use crate::posted::Posted;
-use crate::problem::{Shown, page};
-use crate::verbs::{AskField, AskPage, Choice, Nothing};
-use crate::words::counted;
+use crate::problem::{Problem, Shown, page};
+use crate::verbs::{AskField, AskPage, Choice, Mode, Nothing};
+use crate::words::{counted, segment};
 
 pub(crate) async fn ask_duplicate(Extension(token): Extension<Token>, Path(id): Path<String>) -> Shown {
     let ask = AskPage::new(&token, &id, "duplicate", format!("Duplicate {id}"));
@@ -128,4 +128,58 @@ pub(crate) async fn cancel(
     let request = cancellation(&id, posted.fields.user.trim(), false);
     let answer = room.api.sends().cancel_sends(request).await?.into_inner();
     Ok(back(&id, "cancelled", answer.cancelled.unwrap_or_default()))
+}
+
+fn redrive(id: &str, mode: &str, validate_only: bool) -> wire::RedriveSendsRequest {
+    let mode = if mode == "rerender" { wire::RedriveMode::Rerender } else { wire::RedriveMode::Original };
+    let filter = wire::SendFilter { campaign_id: id.to_owned(), ..Default::default() };
+    wire::RedriveSendsRequest { filter: Some(filter), mode: mode as i32, validate_only, ..Default::default() }
+}
+
+pub(crate) async fn ask_resend(
+    State(room): State<Arc<Room>>,
+    Extension(token): Extension<Token>,
+    Path(id): Path<String>,
+) -> Shown {
+    let failed = room.api.sends().redrive_sends(redrive(&id, "", true)).await?.into_inner().redriven;
+    let text = format!("{} failed and kept. Each keeps its webhook-id.", counted(failed, "send"));
+    let choice = |value, label: &str, meaning: &str, is_chosen| Choice {
+        value,
+        label: label.to_owned(),
+        meaning: meaning.to_owned(),
+        is_chosen,
+    };
+    let choices = vec![
+        choice("original", "The same requests", "Byte for byte, as they failed.", true),
+        choice("rerender", "Rendered again", "From what users are now, by the revision they had.", false),
+    ];
+    let mut ask = AskPage::new(&token, &id, "resend", format!("Send what {id} failed to deliver again?"));
+    ask.frame = crate::frame::Frame::new(&token, &[format!("sends resend --campaign {id}")]);
+    Ok(page(&AskPage { text, choices, go: "Send again", ..ask }))
+}
+
+pub(crate) async fn resend(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    posted: Posted<Mode>,
+) -> Shown {
+    let request = redrive(&id, &posted.fields.mode, false);
+    let n = room.api.sends().redrive_sends(request).await?.into_inner().redriven;
+    Ok(back(&id, "resent", n))
+}
+
+/// One send, from its page.
+pub(crate) async fn resend_one(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    posted: Posted<Mode>,
+) -> Shown {
+    let request =
+        wire::RedriveSendsRequest { send_ids: vec![id.clone()], ..redrive("", &posted.fields.mode, false) };
+    let answer = room.api.sends().redrive_sends(request).await?.into_inner();
+    if answer.redriven == 0 {
+        let text = "It did not fail, is on its way again already, or is no longer kept.".to_owned();
+        return Err(Problem::new(axum::http::StatusCode::CONFLICT, "Not sent again", text));
+    }
+    Ok(Redirect::to(&format!("/sends/{}", segment(&id))).into_response())
 }

@@ -67,11 +67,12 @@ pub(crate) struct Verbs {
     pub(crate) edit: bool,
     pub(crate) cancel: bool,
     pub(crate) delete: bool,
+    pub(crate) resend: bool,
     pub(crate) enter: bool,
 }
 
 impl Verbs {
-    fn of(campaign: &wire::Campaign) -> Verbs {
+    fn of(campaign: &wire::Campaign, failed: i64) -> Verbs {
         use wire::CampaignState::{Active, Draft, Ended, Paused, Scheduled};
         let state = campaign.state();
         let kind = campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref());
@@ -83,6 +84,7 @@ impl Verbs {
             edit: state != Ended,
             cancel: matches!(state, Scheduled | Active | Paused),
             delete: matches!(state, Draft | Ended),
+            resend: failed > 0,
             enter: state == Active && matches!(kind, Some(wire::delivery::Kind::Manual(_))),
         }
     }
@@ -140,7 +142,7 @@ pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> Campa
     CampaignPage {
         frame,
         state: state(campaign.state()),
-        verbs: Verbs::of(&campaign),
+        verbs: Verbs::of(&campaign, stats.failed),
         totals: Totals::of(&stats),
         delivery: delivery(&campaign),
         audience: if audience.is_empty() { "everyone".to_owned() } else { audience.to_owned() },

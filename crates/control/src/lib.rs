@@ -35,6 +35,7 @@ pub mod explain;
 pub mod imagined;
 pub mod imagined_trial;
 pub mod recent_events;
+pub mod redrive;
 pub mod rehearse;
 pub mod tally;
 pub mod trial;

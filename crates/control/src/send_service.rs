@@ -18,6 +18,7 @@ use crate::cancel_sends;
 use crate::deployment::Deployment;
 use crate::explain;
 use crate::read_request::page_size;
+use crate::redrive;
 use crate::status;
 use crate::write_send::{write_attempt, write_attempts, write_request, write_send};
 
@@ -101,6 +102,13 @@ impl SendService for Sends {
         request: Request<wire::CancelSendsRequest>,
     ) -> Result<Response<wire::CancelSendsResponse>, Status> {
         cancel_sends::cancel(&self.deployment, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn redrive_sends(
+        &self,
+        request: Request<wire::RedriveSendsRequest>,
+    ) -> Result<Response<wire::RedriveSendsResponse>, Status> {
+        redrive::redrive(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     type WatchSendsStream = Pin<Box<dyn Stream<Item = Result<wire::WatchSendsResponse, Status>> + Send>>;

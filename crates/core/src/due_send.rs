@@ -122,6 +122,18 @@ impl DueSend {
         u32::from(self.attempts) + u32::from(self.redeliveries) + 1
     }
 
+    /// A failed send that is sent again from `now` on: attempts are counted anew; id, revision and due instant stay.
+    pub fn again(&self, now: Timestamp) -> DueSend {
+        let after = millis(now).saturating_sub(millis(self.due_at));
+        DueSend {
+            pinned: true,
+            attempts: 0,
+            redeliveries: 0,
+            first_claim_after_ms: u32::try_from(after).unwrap_or(u32::MAX),
+            ..self.clone()
+        }
+    }
+
     pub fn encode(&self) -> [u8; CORE_BYTES] {
         let mut out = [0; CORE_BYTES];
         let skip = u8::from(self.skip.audience)

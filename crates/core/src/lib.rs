@@ -121,6 +121,7 @@ pub mod history_port;
 pub mod manual_clock;
 pub mod ports;
 pub mod ports_access;
+pub mod ports_kept;
 pub mod quiet_hours;
 pub mod retry;
 pub mod sends_query;

@@ -20,6 +20,7 @@ use crate::history_port::CampaignHistories;
 use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::ports_access::{Resealed, Tokens};
+use crate::ports_kept::FailedSends;
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -65,6 +66,7 @@ pub trait Store:
     + Limits
     + Caps
     + Ledger
+    + FailedSends
     + Secrets
     + Tokens
     + CampaignHistories

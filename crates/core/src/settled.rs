@@ -1,6 +1,7 @@
 //! Pure. What a settlement says beyond where the send goes: what its user's history notes, and how late it was. Both stores ask here.
 
 use crate::campaign_history::Happened;
+use crate::due_send::Class;
 use crate::latency;
 use crate::ports::{Settle, Settlement};
 use crate::reason::Suppression;
@@ -16,9 +17,10 @@ pub fn happened(settlement: &Settlement) -> Option<Happened> {
     }
 }
 
-/// Whether it made the first request of its send that is known of.
+/// Whether it made the first request of its send that is known of. One that is sent again was requested before.
 pub fn is_first(settlement: &Settlement) -> bool {
-    settlement.attempted && settlement.lease.send.attempts == 0
+    let lease = &settlement.lease;
+    settlement.attempted && lease.send.attempts == 0 && lease.lane.class != Class::Resent
 }
 
 /// The bucket of `latency` that its send is counted in: from the due instant to the beginning of its first request.

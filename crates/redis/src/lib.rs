@@ -20,6 +20,7 @@ mod wake;
 mod campaigns;
 mod caps;
 mod events;
+mod failed;
 mod limits;
 mod occurrences;
 mod queue;

@@ -58,6 +58,7 @@ scripts! {
     add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY] reclaim [PLACE]
     set_control [PLACE] control []
     take_tokens [] reserve_caps [] release_caps []
+    failed_sends [] redrive [PLACE]
     log [] stats [] refusals []
     histories []
     put_aside []

@@ -19,6 +19,7 @@ use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
+use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
@@ -188,6 +189,10 @@ verbs! { Ledger:
     plain sends_after(after: &'a str, limit: usize) -> SendsPage;
     plain recent_events(shard: Shard, from: u64, limit: usize) -> RecentEvents;
     plain refusals(campaign: CampaignNo, limit: usize) -> Vec<RefusedRow>;
+}
+verbs! { FailedSends:
+    plain failed_sends(shard: Shard, from: Timestamp, skip: usize, limit: usize) -> Vec<FailedSend>;
+    plain redrive(shard: Shard, sends: &'a [Redriven], rerender: bool) -> Vec<bool>;
 }
 verbs! { Secrets:
     plain put_secret(secret: Secret) -> ();

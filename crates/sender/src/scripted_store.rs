@@ -19,6 +19,7 @@ use campanile_core::history_port::CampaignHistories;
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
+use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::{Settings, SettingsRecord};
@@ -367,6 +368,16 @@ impl SettingsStore for ScriptedStore {
     }
 
     fn save_settings(&self, _: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {
+        never()
+    }
+}
+
+impl FailedSends for ScriptedStore {
+    fn failed_sends(&self, _: Shard, _: Timestamp, _: usize, _: usize) -> Answer<'_, Vec<FailedSend>> {
+        never()
+    }
+
+    fn redrive<'a>(&'a self, _: Shard, _: &'a [Redriven], _: bool) -> Answer<'a, Vec<bool>> {
         never()
     }
 }

@@ -22,6 +22,7 @@ mod occurrences;
 mod caps;
 mod claim;
 mod entries;
+mod failed;
 mod queue;
 mod ring;
 mod secrets;

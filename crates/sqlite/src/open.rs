@@ -9,7 +9,7 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 6;
+const FORMAT: i64 = 7;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
@@ -20,7 +20,8 @@ const FORMAT: i64 = 6;
 /// | 4 | what users had of campaigns |
 /// | 5 | access tokens |
 /// | 6 | the deployment's settings; what caps have counted of each user |
-const UPGRADES: [&str; 5] = ["
+/// | 7 | failed sends are kept whole, in the order of their failure, so that they can be sent again; those of before cannot |
+const UPGRADES: [&str; 6] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
@@ -36,6 +37,10 @@ CREATE TABLE tokens (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 ", "
 CREATE TABLE settings (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL, doc TEXT NOT NULL);
 CREATE TABLE caps (user INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+", "
+ALTER TABLE failed ADD COLUMN lane BLOB;
+ALTER TABLE failed ADD COLUMN core BLOB;
+CREATE INDEX failed_at ON failed (at, seq);
 "];
 
 const SCHEMA: &str = "

@@ -126,9 +126,9 @@ impl Room<'_> {
             }
             Settle::Hold { at, due_at } => {
                 send.due_at = due_at.unwrap_or(send.due_at);
-                self.place(&DueEntry { at: *at, lane, send: unpinned(send) })?;
+                self.place(&DueEntry { at: *at, lane, send: unpinned(lane, send) })?;
             }
-            Settle::Back | Settle::Park { .. } => backs.push((lane, unpinned(send).encode().to_vec())),
+            Settle::Back | Settle::Park { .. } => backs.push((lane, unpinned(lane, send).encode().to_vec())),
         }
         if let Some(row) = &settlement.row {
             self.log(row)?;
@@ -138,7 +138,7 @@ impl Room<'_> {
 
     /// Tells the event log that the send ended, or that it was posted for the first time.
     fn emit(&mut self, settlement: &Settlement) -> Done<()> {
-        let is_first_post = settlement.attempted && settlement.lease.send.attempts == 0;
+        let is_first_post = settled::is_first(settlement);
         let Some(row) = &settlement.row else { return Ok(()) };
         if row.ended == Ended::Retrying && !is_first_post {
             return Ok(());
@@ -184,8 +184,11 @@ impl Room<'_> {
             self.keep_request(lane, send, kept)?;
         }
         let now = millis(self.now) as i64;
-        let sql = "INSERT INTO failed (campaign, user, key, action, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.run(sql, params![lane.campaign.0, send.user.0 as i64, send.key as i64, send.action, now])?;
+        let core = DueSend { has_request: send.has_request || !kept.is_empty(), ..send.clone() }.encode();
+        let sql = "INSERT INTO failed (campaign, user, key, action, at, lane, core) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let (user, key) = (send.user.0 as i64, send.key as i64);
+        let (whence, core) = (lane.encode(), core.as_slice());
+        self.run(sql, params![lane.campaign.0, user, key, send.action, now, whence.as_slice(), core])?;
         // They stand in the order of their time.
         let old = "SELECT seq, campaign, user, key, action FROM failed
             WHERE seq <= (SELECT max(seq) FROM failed) - ?1
@@ -280,9 +283,9 @@ impl Room<'_> {
     }
 }
 
-/// Never attempted, so an edit may still reach it.
-fn unpinned(mut send: DueSend) -> DueSend {
-    if send.attempts == 0 && send.redeliveries == 0 {
+/// Never attempted, so an edit may still reach it. What is sent again was.
+fn unpinned(lane: Lane, mut send: DueSend) -> DueSend {
+    if send.attempts == 0 && send.redeliveries == 0 && lane.class != Class::Resent {
         send.pinned = false;
         send.first_claim_after_ms = 0;
     }

@@ -91,7 +91,7 @@ impl SqliteStore {
     }
 
     /// What writes: durable when answered.
-    fn write<T: Send + 'static>(
+    pub(crate) fn write<T: Send + 'static>(
         &self,
         verb: impl FnOnce(&mut Room<'_>) -> Done<T> + Send + 'static,
     ) -> Answer<'_, T> {
@@ -99,7 +99,7 @@ impl SqliteStore {
     }
 
     /// What only reads.
-    fn read<T: Send + 'static>(
+    pub(crate) fn read<T: Send + 'static>(
         &self,
         verb: impl FnOnce(View<'_>) -> Done<T> + Send + 'static,
     ) -> Answer<'_, T> {

@@ -1919,6 +1919,62 @@ impl ::prost::Name for CancelSendsResponse {
         "/campanile.v1.CancelSendsResponse".into()
     }
 }
+/// Asks to send failed sends again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedriveSendsRequest {
+    /// Which ones, of those that failed and are kept (30 days, at most 100,000 a shard); states are not looked at. Left out: all, unless ids
+    /// are given.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<SendFilter>,
+    /// Only these, at most 1,000.
+    #[prost(string, repeated, tag = "2")]
+    pub send_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only those that failed at this instant or later.
+    #[prost(message, optional, tag = "3")]
+    pub failed_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only those that failed before this instant; left out: before this call.
+    #[prost(message, optional, tag = "4")]
+    pub failed_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// What is sent.
+    #[prost(enumeration = "RedriveMode", tag = "5")]
+    pub mode: i32,
+    /// True: nothing is sent, the answer says what would be.
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: the same id within 24 h concerns only what had failed before the first call. At most 128 bytes.
+    #[prost(string, tag = "7")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RedriveSendsRequest {
+    const NAME: &'static str = "RedriveSendsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.RedriveSendsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.RedriveSendsRequest".into()
+    }
+}
+/// The sends are queued again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedriveSendsResponse {
+    /// How many are sent again (or would be, when validate_only).
+    #[prost(int64, tag = "1")]
+    pub redriven: i64,
+    /// Of send_ids: how many are not among the failed sends that are kept.
+    #[prost(int64, tag = "2")]
+    pub not_failed: i64,
+}
+impl ::prost::Name for RedriveSendsResponse {
+    const NAME: &'static str = "RedriveSendsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.RedriveSendsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.RedriveSendsResponse".into()
+    }
+}
 /// Asks to be told of sends from now on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchSendsRequest {
@@ -2213,6 +2269,39 @@ impl Verdict {
         }
     }
 }
+/// What a redriven send sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RedriveMode {
+    /// The default: REDRIVE_MODE_ORIGINAL.
+    Unspecified = 0,
+    /// The request that failed, byte for byte; credentials, timestamp and signature are made anew.
+    Original = 1,
+    /// Rendered again from what the user is now, by the same revision of the campaign.
+    Rerender = 2,
+}
+impl RedriveMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REDRIVE_MODE_UNSPECIFIED",
+            Self::Original => "REDRIVE_MODE_ORIGINAL",
+            Self::Rerender => "REDRIVE_MODE_RERENDER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REDRIVE_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REDRIVE_MODE_ORIGINAL" => Some(Self::Original),
+            "REDRIVE_MODE_RERENDER" => Some(Self::Rerender),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod send_service_client {
     #![allow(
@@ -2381,6 +2470,32 @@ pub mod send_service_client {
                 .insert(GrpcMethod::new("campanile.v1.SendService", "CancelSends"));
             self.inner.unary(req, path, codec).await
         }
+        /// Sends failed sends again, under the same webhook-id. They pass only the gates that ask whether the user exists and where requests may
+        /// go, and may belong to an ended campaign.
+        pub async fn redrive_sends(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RedriveSendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RedriveSendsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SendService/RedriveSends",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SendService", "RedriveSends"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
         /// very functions that decide. Changes and sends nothing.
         pub async fn explain_send(
@@ -2467,6 +2582,15 @@ pub mod send_service_server {
             request: tonic::Request<super::CancelSendsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CancelSendsResponse>,
+            tonic::Status,
+        >;
+        /// Sends failed sends again, under the same webhook-id. They pass only the gates that ask whether the user exists and where requests may
+        /// go, and may belong to an ended campaign.
+        async fn redrive_sends(
+            &self,
+            request: tonic::Request<super::RedriveSendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RedriveSendsResponse>,
             tonic::Status,
         >;
         /// Says why a user was or was not sent a campaign: what happened, and what would be decided now, step by step, by the
@@ -2689,6 +2813,51 @@ pub mod send_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelSendsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SendService/RedriveSends" => {
+                    #[allow(non_camel_case_types)]
+                    struct RedriveSendsSvc<T: SendService>(pub Arc<T>);
+                    impl<
+                        T: SendService,
+                    > tonic::server::UnaryService<super::RedriveSendsRequest>
+                    for RedriveSendsSvc<T> {
+                        type Response = super::RedriveSendsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RedriveSendsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SendService>::redrive_sends(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RedriveSendsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

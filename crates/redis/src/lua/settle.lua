@@ -129,9 +129,9 @@ local function finish(s, campaign, names)
   end
 end
 
--- Never attempted, so an edit may still reach it.
-local function unpinned(core)
-  if sub(core, 26, 27) ~= '\0\0' then
+-- Never attempted, so an edit may still reach it. What is sent again was.
+local function unpinned(lane, core)
+  if sub(core, 26, 27) ~= '\0\0' or byte(lane, 9) == 2 then
     return core
   end
   return sub(core, 1, 1) .. char(byte(core, 2) - byte(core, 2) % 2) .. sub(core, 3, 27) .. '\0\0\0\0'
@@ -152,13 +152,13 @@ local function go_on(s, campaign, names)
     end
     place(s.text .. lane .. core)
   elseif s.verdict == 'H' then
-    core = unpinned(core)
+    core = unpinned(lane, core)
     if #s.text == 12 then
       core = sub(core, 1, 16) .. sub(s.text, 7) .. sub(core, 23)
     end
     place(sub(s.text, 1, 6) .. lane .. core)
   else
-    backs[#backs + 1] = { lane = lane, core = unpinned(core), parked = s.verdict == 'L' and number('>I6', s.text) }
+    backs[#backs + 1] = { lane = lane, core = unpinned(lane, core), parked = s.verdict == 'L' and number('>I6', s.text) }
   end
 end
 
@@ -177,9 +177,9 @@ for i = 1, #live do
   gone[i] = s.m
   s.core = sub(s.m, 18)
   local campaign, names = sub(s.m, 9, 12), of_action(byte(s.core, 16))
-  emit(s, campaign, s.attempted and byte(s.core, 26) == 0)
+  local first = s.attempted and byte(s.core, 26) == 0 and byte(s.m, 17) ~= 2
+  emit(s, campaign, first)
   if s.noted ~= '' then
-    local first = s.attempted and byte(s.core, 26) == 0
     local user, entry = note(sub(s.core, 3, 7), campaign, s.noted, sub(s.core, 8, 16), first, s.variant, histories_max, forgotten)
     if user + entry > 0 then
       tally(campaign, 'users', user)
