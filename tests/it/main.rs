@@ -44,6 +44,7 @@ mod console_looks;
 mod deliveries;
 mod deliveries_pending;
 mod deliveries_time;
+mod divert;
 mod docs;
 mod dry_runs;
 mod edits;

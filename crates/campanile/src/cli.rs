@@ -129,6 +129,9 @@ pub struct ServerArgs {
     /// Requests under way at once.
     #[arg(long, value_name = "N")]
     slots: Option<i64>,
+    /// Send every webhook to this URL instead, with its secrets masked: staging on real data.
+    #[arg(long, value_name = "URL")]
+    divert_to: Option<String>,
     /// human or json.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -159,6 +162,7 @@ impl ServerArgs {
         }
         flags.extend(self.ports.as_ref().map(|v| ("network.ports", text(v))));
         flags.extend(self.slots.map(|v| ("sender.slots", Value::Integer(v))));
+        flags.extend(self.divert_to.as_ref().map(|v| ("sender.divert_to", text(v))));
         flags.extend(self.log_format.as_ref().map(|v| ("log.format", text(v))));
         flags.extend(self.log_level.as_ref().map(|v| ("log.level", text(v))));
         flags

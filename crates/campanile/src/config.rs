@@ -10,6 +10,7 @@ use std::path::Path;
 use campanile_core::cidr::Cidr;
 use campanile_core::fault::Faults;
 use campanile_core::network::Policy;
+use campanile_sender::divert::Divert;
 use campanile_core::secret::host_patterns;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -97,6 +98,7 @@ pub struct Network {
 #[serde(deny_unknown_fields)]
 pub struct Sender {
     pub slots: usize,
+    pub divert_to: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -202,6 +204,7 @@ fn check(layer: &str, merged: &Table) -> Result<Config, ConfigError> {
     })?;
     config.policy().map_err(fail)?;
     config.check_tls().map_err(fail)?;
+    config.divert().map_err(|text| fail(format!("sender.divert_to: {text}")))?;
     if config.sender.slots == 0 || config.sender.slots > 65_536 {
         return Err(fail("sender.slots: expected 1 to 65536".to_owned()));
     }
@@ -280,6 +283,14 @@ impl Config {
             (true, false, _) => Err("tls.cert_file: is missing, and tls.key_file is set".to_owned()),
             (true, true, false) => Err("tls.client_ca_file: needs tls.cert_file and tls.key_file".to_owned()),
             _ => Ok(()),
+        }
+    }
+
+    /// Where every webhook goes instead, if anywhere.
+    pub fn divert(&self) -> Result<Option<Divert>, String> {
+        match self.sender.divert_to.as_str() {
+            "" => Ok(None),
+            url => Divert::read(url, &self.policy()?).map(Some),
         }
     }
 

@@ -84,6 +84,7 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             store: store.clone(),
             clock: clock.clone(),
             policy: config.policy()?,
+            divert: config.divert()?,
             random: Box::new(random),
             stopping: shutdown.clone(),
             test_wire: tokio::sync::OnceCell::new(),
@@ -107,8 +108,11 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
     }
     if roles.sender {
         let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
-        let (slots, policy) = (config.sender.slots, config.policy()?);
-        let config = SenderConfig { slots, policy, ..SenderConfig::default() };
+        let (slots, policy, divert) = (config.sender.slots, config.policy()?, config.divert()?);
+        if let Some(divert) = &divert {
+            tracing::warn!(to = divert.url(), "every webhook is diverted: none goes where it is meant to");
+        }
+        let config = SenderConfig { slots, policy, divert, ..SenderConfig::default() };
         parts.spawn(async move {
             campanile_sender::run::run(store, clock, config, Box::new(jitter), shutdown).await
         });

@@ -12,6 +12,7 @@ use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser};
 use campanile_core::secret::Secrets;
 use campanile_proto::file_keys::nearest;
+use campanile_sender::divert::Divert;
 use campanile_sender::wire::{Wire, WireConfig};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
@@ -29,6 +30,8 @@ pub struct Deployment {
     pub clock: Arc<dyn Clock>,
     /// Where webhooks may go.
     pub policy: Policy,
+    /// Where test sends go instead, as everything does.
+    pub divert: Option<Divert>,
     /// 16 random bytes, for ids that a caller left out.
     pub random: Box<dyn Fn() -> [u8; 16] + Send + Sync>,
     /// Ends streams that would never end by themselves.

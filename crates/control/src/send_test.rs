@@ -40,7 +40,11 @@ pub async fn send_test(
     let Some(version) = version else { return Ok(answer) };
     let made = trial.render(&candidate, &send_id).and_then(|(request, masked)| {
         let keys = version.webhook.signing_keys(&imagined.secrets)?;
-        Ok((outgoing(&request, &head, &keys)?, request, masked))
+        let outgoing = match &deployment.divert {
+            None => outgoing(&request, &head, &keys)?,
+            Some(divert) => divert.outgoing(masked.clone(), &head, &keys)?,
+        };
+        Ok((outgoing, request, masked))
     });
     let (outgoing, request, masked) = match made {
         Ok(made) => made,

@@ -1,6 +1,6 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `caps`, `throttle`, `campaigns`, `send`, `wire` (with `probe`,
+//! Brains: `admit`, `outgoing`, `divert`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `caps`, `throttle`, `campaigns`, `send`, `wire` (with `probe`,
 //! `pool`, `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
@@ -13,6 +13,7 @@ pub mod campaigns;
 pub mod case;
 
 pub mod admit;
+pub mod divert;
 pub mod outgoing;
 pub mod send;
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::campaigns::Campaigns;
 use crate::claim::{Parts, Pass, pass};
+use crate::divert::Divert;
 use crate::measure;
 use crate::send::Means;
 use crate::settle::Settler;
@@ -41,6 +42,8 @@ pub struct SenderConfig {
     pub slots: usize,
     /// Where requests may go.
     pub policy: Policy,
+    /// Where everything goes instead: staging on real data.
+    pub divert: Option<Divert>,
     /// What `user-agent` says.
     pub version: String,
     pub connect_timeout: Duration,
@@ -57,6 +60,7 @@ impl Default for SenderConfig {
         SenderConfig {
             slots: 256,
             policy: Policy::default(),
+            divert: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             connect_timeout: limits::CONNECT_TIMEOUT,
             exchange_timeout: limits::EXCHANGE_TIMEOUT,
@@ -106,7 +110,13 @@ pub async fn run(
     let mut settling = JoinSet::new();
     let parts = Arc::new(Parts {
         settler: Settler::start(&store, &mut settling),
-        means: Arc::new(Means { wire, policy: config.policy, version: config.version, jitter }),
+        means: Arc::new(Means {
+            wire,
+            policy: config.policy,
+            divert: config.divert,
+            version: config.version,
+            jitter,
+        }),
         clock,
         exchange_timeout: config.exchange_timeout,
         shutdown,

@@ -7,6 +7,7 @@ use campanile_core::caps::CapAsk;
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Settlement};
+use campanile_core::reason::Suppression;
 use campanile_core::slug::Slug;
 use campanile_core::webhook::{Request, Unsendable};
 use campanile_core::webhook_headers::AttemptHead;
@@ -16,6 +17,7 @@ use crate::admit::{Decision, Given, admit, gates};
 use crate::campaigns::Live;
 use crate::case::Case;
 use crate::content::by_content;
+use crate::divert::Divert;
 use crate::hide::hide;
 use crate::judge::judge;
 use crate::measure;
@@ -27,6 +29,8 @@ use crate::wire::Wire;
 pub struct Means {
     pub wire: Wire,
     pub policy: Policy,
+    /// Where everything goes instead.
+    pub divert: Option<Divert>,
     /// Of this program, as `user-agent` says it.
     pub version: String,
     /// In -1 to 1.
@@ -105,7 +109,7 @@ pub fn plan(means: &Means, case: &Case, live: &Live, now: Timestamp) -> Result<R
         Decision::Send(request) => request,
         stopped => return Err(Box::new(unsent(case, live, &given, stopped))),
     };
-    match attempt_request(means, case, live, &request, now) {
+    match attempt_request(means, case, live, (&request, &given)) {
         Ok(outgoing) => Ok(Ready { request, outgoing, planned_at: now }),
         Err(Unsendable { reason, detail }) => {
             Err(Box::new(unsent(case, live, &given, Decision::Suppress(reason, detail))))
@@ -158,8 +162,7 @@ fn attempt_request(
     means: &Means,
     case: &Case,
     live: &Live,
-    request: &Request,
-    now: Timestamp,
+    (request, given): (&Request, &Given<'_>),
 ) -> Result<Outgoing, Unsendable> {
     let user_id = case.profile.as_ref().map_or("", |profile| profile.id.as_str());
     let place = usize::from(case.lease.send.action);
@@ -176,10 +179,22 @@ fn attempt_request(
         send_id: &case.id_text,
         campaign_id: &live.record.id,
         number: case.lease.send.next_attempt(),
-        at: now,
+        at: given.now,
         version: &means.version,
     };
-    Ok(Outgoing { wants_answer, ..outgoing(request, &head, keys)? })
+    let outgoing = match &means.divert {
+        None => outgoing(request, &head, keys)?,
+        Some(divert) => divert.outgoing(masked(given)?, &head, keys)?,
+    };
+    Ok(Outgoing { wants_answer, ..outgoing })
+}
+
+/// As it may leave for somewhere else. Rendered anew at each attempt: what was kept of the first one holds secrets.
+fn masked(given: &Given<'_>) -> Result<Request, Unsendable> {
+    match given.version().zip(given.context()) {
+        Some((version, context)) => version.webhook.render_masked(&context),
+        None => Err(Unsendable { reason: Suppression::Cancelled, detail: "its action is gone".to_owned() }),
+    }
 }
 
 fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -> Given<'a> {
