@@ -16,6 +16,7 @@ crate::on_both_stores!(
     a_page_says_why_and_why_not,
     a_test_send_is_posted_from_a_page_of_ours_and_shows_what_comes_back,
     a_campaign_is_rehearsed_before_a_page_activates_it,
+    the_settings_are_changed_on_a_page_of_ours,
 );
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -375,4 +376,19 @@ async fn a_campaign_is_rehearsed_before_a_page_activates_it(running: Running) {
     }
     let (head, _) = post(&running, "/campaigns/many/activate", "revision=1&audience=1%2C001").await;
     assert!(head.contains("done=activated"), "{head}");
+}
+
+async fn the_settings_are_changed_on_a_page_of_ours(running: Running) {
+    check(&running, "/settings", 200, &["Nothing was set yet", "campanile settings apply"]).await;
+    let wrong = "revision=0&file=min_gap%3A+never";
+    let (head, body) = post(&running, "/settings", wrong).await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("min_gap: never"), "{head}{body}");
+    let (_, body) = post(&running, "/settings", "revision=0&file=min_gap%3A+90d").await;
+    assert!(body.contains("min_gap.gap: expected 1s to 31d"), "{body}");
+    let (_, body) = post(&running, "/settings", "revision=0&file=min_gap%3A+2h").await;
+    assert!(body.contains("The settings are stored.") && body.contains("Revision 1."), "{body}");
+    check(&running, "/settings", 200, &["min_gap: 2h", "Revision 1."]).await;
+    let (_, body) = post(&running, "/settings", "revision=0&file=%7B%7D").await;
+    assert!(body.contains("Somebody else has changed"), "{body}");
+    check(&running, "/settings", 200, &["min_gap: 2h"]).await;
 }

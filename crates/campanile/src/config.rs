@@ -10,8 +10,8 @@ use std::path::Path;
 use campanile_core::cidr::Cidr;
 use campanile_core::fault::Faults;
 use campanile_core::network::Policy;
-use campanile_sender::divert::Divert;
 use campanile_core::secret::host_patterns;
+use campanile_sender::divert::Divert;
 use serde::Deserialize;
 use toml::{Table, Value};
 

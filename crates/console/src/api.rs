@@ -4,6 +4,7 @@ use campanile_core::limits;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
+use campanile_proto::v1::settings_service_client::SettingsServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
@@ -17,6 +18,7 @@ pub(crate) struct Api {
     campaigns: CampaignServiceClient<Called>,
     events: EventServiceClient<Called>,
     sends: SendServiceClient<Called>,
+    settings: SettingsServiceClient<Called>,
     users: UserServiceClient<Called>,
 }
 
@@ -28,6 +30,7 @@ impl Api {
             campaigns: CampaignServiceClient::new(routes.clone()).max_decoding_message_size(page),
             events: EventServiceClient::new(routes.clone()).max_decoding_message_size(page),
             sends: SendServiceClient::new(routes.clone()).max_decoding_message_size(page),
+            settings: SettingsServiceClient::new(routes.clone()),
             users: UserServiceClient::new(routes).max_decoding_message_size(page),
         }
     }
@@ -42,6 +45,10 @@ impl Api {
 
     pub(crate) fn sends(&self) -> SendServiceClient<Called> {
         self.sends.clone()
+    }
+
+    pub(crate) fn settings(&self) -> SettingsServiceClient<Called> {
+        self.settings.clone()
     }
 
     pub(crate) fn users(&self) -> UserServiceClient<Called> {

@@ -1,6 +1,6 @@
 //! The console: pages over the control API, of which it is one more client, called inside the process without a socket.
 //!
-//! `pages`, `editor`, `trial`, `explain`, `activate`, `verbs` and `verbs_edit` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
+//! `pages`, `editor`, `trial`, `explain`, `activate`, `settings`, `verbs` and `verbs_edit` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
 //! writes it. `guard` stands before all of them. A page works without a script; the one there is brings updates while a page is open.
 
 mod api;
@@ -15,6 +15,7 @@ mod explain;
 mod live;
 mod login;
 mod pages;
+mod settings;
 mod trial;
 mod verbs;
 mod verbs_edit;
@@ -111,6 +112,7 @@ pub fn router(console: Console) -> Router {
         .route("/users/{id}", get(pages::user))
         .route("/users/{id}/explain/{campaign}", get(explain::explain))
         .route("/explain", get(explain::of_whom))
+        .route("/settings", get(settings::show).post(settings::save))
         .route("/live", get(live::live))
         .route(login::PATH, get(login::ask).post(login::log_in))
         .route("/logout", post(login::log_out))

@@ -53,12 +53,13 @@ mod tests {
     #[test]
     fn it_is_a_url_that_the_deployment_sends_to() {
         let dev = Policy { dev: true, ..Policy::default() };
-        let check = |text: &str, policy: &Policy, expected: Result<&str, &str>| {
-            match (Divert::read(text, policy), expected) {
-                (Ok(divert), Ok(url)) => assert_eq!(divert.url(), url),
-                (Err(told), Err(text)) => assert!(told.contains(text), "{told}"),
-                (read, _) => panic!("{text}: {read:?}"),
-            }
+        let check = |text: &str, policy: &Policy, expected: Result<&str, &str>| match (
+            Divert::read(text, policy),
+            expected,
+        ) {
+            (Ok(divert), Ok(url)) => assert_eq!(divert.url(), url),
+            (Err(told), Err(text)) => assert!(told.contains(text), "{told}"),
+            (read, _) => panic!("{text}: {read:?}"),
         };
         check("https://staging.example/in", &Policy::default(), Ok("https://staging.example/in"));
         check("http://127.0.0.1:9000", &dev, Ok("http://127.0.0.1:9000/"));
