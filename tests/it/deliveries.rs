@@ -294,6 +294,7 @@ async fn an_import_fires_nothing(running: Running) {
     let target = Target::start().await;
     running.activate(&second(&target)).await;
     let part = wire::ImportUsersRequest {
+        fire_triggers: false,
         users: (0..10).map(|i| wire::UserUpdate { id: format!("u{i}"), ..Default::default() }).collect(),
     };
     let imported = running.api.users.clone().import_users(tokio_stream::iter([part])).await;

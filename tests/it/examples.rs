@@ -23,6 +23,8 @@ enum Happens {
     Nothing,
     /// User, event, properties.
     Events(Vec<(&'static str, &'static str, Value)>),
+    /// User and new attributes, one write after the other.
+    Changes(Vec<(&'static str, Value)>),
     /// User and values.
     Entry(&'static str, Value),
 }
@@ -113,6 +115,23 @@ fn cases() -> Vec<Case> {
             )],
         },
         Case {
+            file: "crm-sync.yaml",
+            secrets: &[("crm_key", "k-2")],
+            users: vec![("mary", json!({"email": "m@example.com", "plan": "free", "age": 41}))],
+            happens: Happens::Changes(vec![
+                ("mary", json!({"plan": "pro"})),
+                ("mary", json!({"age": 42})),
+                ("mary", json!({"name": "Mary"})),
+                ("mary", json!({"plan": "team"})),
+                ("bob", json!({"plan": "team"})),
+            ]),
+            expected: vec![expected(
+                "PUT",
+                "/v2/contacts/mary",
+                json!({"email": "m@example.com", "name": "Mary", "plan": "team"}),
+            )],
+        },
+        Case {
             file: "provider-email.yaml",
             secrets: &[("mail_key", "k-1")],
             users: vec![
@@ -186,6 +205,11 @@ async fn run(case: Case) {
             let events =
                 events.iter().map(|(user, name, properties)| event(user, name, &properties.to_string()));
             running.track(events.collect()).await;
+        }
+        Happens::Changes(changes) => {
+            for (user, attributes) in changes {
+                running.users([((*user).to_owned(), attributes.to_string())]).await;
+            }
         }
         Happens::Entry(user, values) => drop(running.enter(id, &[(user, &values.to_string())]).await),
     }

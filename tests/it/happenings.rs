@@ -8,6 +8,8 @@ use campanile_tests::target::{Reply, Target};
 crate::on_both_stores!(
     a_campaign_follows_what_became_of_another_s_sends,
     campaigns_that_set_one_another_off_stop_after_16_hops,
+    a_changed_attribute_sets_off_a_campaign_and_an_import_does_not,
+    a_user_is_created_once_by_whatever_comes_first,
 );
 
 fn listeners(target: &Target) -> String {
@@ -102,4 +104,86 @@ webhook: {url: "http://127.0.0.1:9000/in", data: {user: "{{ user_id }}"}}
     let request = wire::ActivateCampaignRequest { id: "lost".to_owned(), ..Default::default() };
     let refused = running.api.campaigns.clone().activate_campaign(request).await.unwrap_err();
     assert!(refused.message().contains("there is no campaign \"nobody\""), "{refused}");
+}
+
+fn users(users: &[(&str, &str)]) -> Vec<(String, String)> {
+    users.iter().map(|(id, attributes)| ((*id).to_owned(), (*attributes).to_owned())).collect()
+}
+
+async fn import(running: &Running, id: &str, attributes: &str, fire_triggers: bool) {
+    let user =
+        wire::UserUpdate { id: id.to_owned(), attributes: attributes.to_owned(), ..Default::default() };
+    let part = wire::ImportUsersRequest { users: vec![user], fire_triggers };
+    let parts = tokio_stream::iter([part]);
+    running.api.users.clone().import_users(parts).await.expect("it is imported");
+}
+
+async fn a_changed_attribute_sets_off_a_campaign_and_an_import_does_not(running: Running) {
+    let target = Target::start().await;
+    running.users(users(&[("ann", r#"{"plan": "free", "age": 1}"#)])).await;
+    running
+        .activate(&format!(
+            r#"
+id: upgraded
+delivery: {{triggered: {{when: {{attribute_changed: plan, where: change.to == "pro" and change.from is set}}}}}}
+webhook: {{url: "{}", json: {{was: "{{{{ change.from }}}}", is: "{{{{ change.to }}}}", what: "{{{{ change.attribute }}}}"}}}}
+"#,
+            target.url("/crm")
+        ))
+        .await;
+    running.users(users(&[("ann", r#"{"age": 2}"#)])).await;
+    running.users(users(&[("ann", r#"{"plan": "free"}"#)])).await;
+    import(&running, "ann", r#"{"plan": "team"}"#, false).await;
+    running.users(users(&[("bob", r#"{"plan": "pro"}"#)])).await;
+    running.users(users(&[("ann", r#"{"plan": "pro", "age": 3}"#)])).await;
+    import(&running, "ann", r#"{"plan": "free"}"#, false).await;
+    import(&running, "ann", r#"{"plan": "pro"}"#, true).await;
+    let stats = running.stats_until("upgraded", |stats| stats.delivered == 2).await;
+    let refused: Vec<_> = stats.refused.iter().map(|row| (row.reason(), row.count)).collect();
+    assert_eq!((stats.triggered, refused), (3, vec![(wire::RefusalReason::ConditionFalse, 1)]));
+    let bodies: Vec<_> = target.received().into_iter().map(|request| request.body).collect();
+    let body = |was: &str| format!(r#"{{"was":"{was}","is":"pro","what":"plan"}}"#);
+    assert_eq!(bodies, [body("team"), body("free")]);
+
+    // It is previewed by its name and properties.
+    let event = wire::Event {
+        name: "attribute_changed".to_owned(),
+        properties: r#"{"attribute": "plan", "from": "team", "to": "pro"}"#.to_owned(),
+        ..Default::default()
+    };
+    let request = wire::PreviewSendRequest {
+        subject: Some(wire::preview_send_request::Subject::CampaignId("upgraded".to_owned())),
+        user_id: "ann".to_owned(),
+        event: Some(event),
+        ..Default::default()
+    };
+    let answer = running.api.campaigns.clone().preview_send(request).await.unwrap().into_inner();
+    assert_eq!((answer.request.map(|request| request.body), answer.refusal), (Some(body("team")), 0));
+}
+
+async fn a_user_is_created_once_by_whatever_comes_first(running: Running) {
+    let target = Target::start().await;
+    running
+        .activate(&format!(
+            r#"
+id: welcome
+delivery: {{triggered: {{when: {{user_created: {{}}}}}}}}
+webhook: {{url: "{}/{{{{ user_id }}}}", data: {{name: "{{{{ user.name | default('-') }}}}"}}}}
+"#,
+            target.url("/welcome")
+        ))
+        .await;
+    running.users(users(&[("ann", r#"{"name": "Ann"}"#)])).await;
+    running.users(users(&[("ann", r#"{"name": "Anna"}"#)])).await;
+    running
+        .track(vec![event("bob", "seen", "{}"), event("ann", "seen", "{}"), event("bob", "seen", "{}")])
+        .await;
+    running.users(users(&[("bob", r#"{"name": "Bob"}"#)])).await;
+    import(&running, "eve", r#"{"name": "Eve"}"#, false).await;
+    running.track(vec![event("eve", "seen", "{}"), event("zoe", "seen", "{}")]).await;
+    let stats = running.stats_until("welcome", |stats| stats.delivered == 3).await;
+    assert_eq!((stats.triggered, stats.entered), (3, 3));
+    let mut who: Vec<_> = target.received().into_iter().map(|request| request.target).collect();
+    who.sort();
+    assert_eq!(who, ["/welcome/ann", "/welcome/bob", "/welcome/zoe"]);
 }

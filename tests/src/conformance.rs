@@ -81,6 +81,11 @@ macro_rules! conforms {
         $crate::conforms!($make, conformance_failed:
             a_failed_send_is_kept_and_sent_again_once,
         );
+        $crate::conforms!($make, conformance_changes:
+            a_change_and_what_it_makes_happen_are_one_step,
+            a_change_is_refused_to_who_does_not_know_the_campaigns_of_now,
+            what_nobody_listens_to_is_written_into_a_full_log_too,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );

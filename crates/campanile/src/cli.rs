@@ -11,6 +11,7 @@ use crate::campaign_next::CampaignNextArgs;
 use crate::cli_deployment::{SecretCommand, SettingsCommand};
 use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_edits::{DeleteArgs, DuplicateArgs};
+use crate::cli_import::ImportArgs;
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
@@ -353,26 +354,6 @@ pub enum UsersCommand {
     Import(ImportArgs),
     /// Print a user.
     Show { id: String },
-}
-
-#[derive(Debug, Args)]
-pub struct ImportArgs {
-    /// A .csv file with a header, or .ndjson (Segment identify lines, or objects with an id).
-    pub file: PathBuf,
-    /// The column that names the user.
-    #[arg(long, value_name = "NAME")]
-    pub id_column: Option<String>,
-    /// What an empty cell does.
-    #[arg(long, value_enum, default_value_t = EmptyCell::Keep)]
-    pub empty: EmptyCell,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EmptyCell {
-    /// Leave the attribute as it is.
-    Keep,
-    /// Remove the attribute.
-    Unset,
 }
 
 #[derive(Debug, Args)]

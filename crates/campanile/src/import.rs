@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::bad_lines::BadLines;
-use crate::cli::ImportArgs;
+use crate::cli_import::ImportArgs;
 use crate::columns::Columns;
 use crate::connect::Api;
 use crate::fail::Fail;
@@ -38,7 +38,8 @@ pub async fn run(mut api: Api, args: ImportArgs, output: Output) -> Result<(), F
     let lines = read(source, is_csv, &args, &mut seen).map_err(in_file)?;
     let (parts, streamed) = mpsc::channel(PARTS_MAX);
     let call = tokio::spawn(async move { api.users.import_users(ReceiverStream::new(streamed)).await });
-    let mut sending = Sending { parts, part: Vec::new(), bytes: 0, places: Places::default() };
+    let mut sending =
+        Sending { parts, part: Vec::new(), bytes: 0, fires: args.fire_triggers, places: Places::default() };
     let mut bad = BadLines::default();
     let mut broken = None;
     for line in lines {
@@ -157,6 +158,8 @@ fn report(
 
 /// Users on their way into the stream.
 struct Sending {
+    /// Whether the users set off campaigns.
+    fires: bool,
     parts: mpsc::Sender<wire::ImportUsersRequest>,
     part: Vec<wire::UserUpdate>,
     bytes: usize,
@@ -184,7 +187,10 @@ impl Sending {
         if users.is_empty() {
             return Ok(());
         }
-        self.parts.send(wire::ImportUsersRequest { users }).await.map_err(|_| TakesNoMore)
+        self.parts
+            .send(wire::ImportUsersRequest { users, fire_triggers: self.fires })
+            .await
+            .map_err(|_| TakesNoMore)
     }
 
     /// Sends the last part and closes the stream.

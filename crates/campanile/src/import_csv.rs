@@ -6,7 +6,7 @@ use std::io::Read;
 use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
-use crate::cli::EmptyCell;
+use crate::cli_import::EmptyCell;
 use crate::import_line::{ImportLine, ReadUser};
 use crate::line_fields::{ID_NAMES, ZONE_NAMES, read_instant};
 use crate::line_starts::{LineStarts, Noted};

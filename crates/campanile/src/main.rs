@@ -21,6 +21,7 @@ mod cli;
 mod cli_deployment;
 mod cli_dry_run;
 mod cli_edits;
+mod cli_import;
 mod cli_ledger;
 mod config;
 mod door;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_control::deployment::Deployment;
+use campanile_control::ears::Ears;
 use campanile_core::ports::{Clock, Store, StoreError};
 use campanile_core::sealing::Sealer;
 use campanile_redis::store::RedisStore;
@@ -88,6 +89,7 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             random: Box::new(random),
             stopping: shutdown.clone(),
             test_wire: tokio::sync::OnceCell::new(),
+            ears: Ears::default(),
             may_keep_secrets: place.seals(&config) || config.network.dev,
         });
         if matches!(place, Place::File(_)) {

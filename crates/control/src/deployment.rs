@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use crate::ears::Ears;
 use crate::status;
 use crate::trial::{Candidate, Trial};
 
@@ -38,6 +39,8 @@ pub struct Deployment {
     pub stopping: CancellationToken,
     /// For test sends; made when the first one comes.
     pub test_wire: OnceCell<Wire>,
+    /// What campaigns listen to of users.
+    pub ears: Ears,
     /// There is a key to seal secrets with, or they may be stored without.
     pub may_keep_secrets: bool,
 }

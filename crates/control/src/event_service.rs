@@ -139,7 +139,7 @@ pub async fn take(
         }
         tracked.push(answer);
     }
-    let upserted = upsert(deployment, users, "users", events.len()).await?;
+    let upserted = upsert(deployment, (users, "users"), events.len(), firing).await?;
     let store = deployment.store.as_ref();
     let are_new = intake::track(store, &good, firing, now).await.map_err(status::store)?;
     for (place, is_new) in places.into_iter().zip(are_new) {

@@ -8,9 +8,13 @@ use campanile_core::event::{Event, LogItem};
 use campanile_core::limits;
 use campanile_core::number::Shard;
 use campanile_core::ports::{NewEvent, Store, StoreError, StoredUser};
+use campanile_core::ports_changes::{ChangedUser, SavedUsers};
 use campanile_core::user::{Profile, UserChange};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+
+use crate::ears::Ears;
+use crate::user_changes::{self, Watched};
 
 /// A profile that keeps changing under us this many times is a store in trouble.
 const TRIES_MAX: usize = 32;
@@ -24,17 +28,18 @@ pub enum Upserted {
     Refused(String),
 }
 
-/// Creates or changes users, in order; answers in order.
+/// Creates or changes users, in order; answers in order. What fires is told to the campaigns that listen, in the same step as it is written.
 pub async fn upsert(
-    store: &dyn Store,
+    (store, ears): (&dyn Store, &Ears),
     changes: &[UserChange],
+    firing: Firing,
     now: Timestamp,
 ) -> Result<Vec<Upserted>, StoreError> {
     let by_shard = by_shard(store, changes.iter().map(|change| change.id.as_str()));
     let shards = by_shard.iter().map(|(shard, places)| async move {
         let mut answers = Vec::with_capacity(places.len());
         for places in places.chunks(limits::ACCEPT_MAX) {
-            answers.extend(upsert_shard(store, *shard, changes, places, now).await?);
+            answers.extend(upsert_shard((store, ears), *shard, (changes, places), firing, now).await?);
         }
         Ok(answers)
     });
@@ -42,10 +47,10 @@ pub async fn upsert(
 }
 
 async fn upsert_shard(
-    store: &dyn Store,
+    (store, ears): (&dyn Store, &Ears),
     shard: Shard,
-    changes: &[UserChange],
-    places: &[usize],
+    (changes, places): (&[UserChange], &[usize]),
+    firing: Firing,
     now: Timestamp,
 ) -> Result<Vec<(usize, Upserted)>, StoreError> {
     let mut answers = BTreeMap::new();
@@ -56,6 +61,10 @@ async fn upsert_shard(
             by_id.entry(changes[place].id.as_str()).or_default().push(place);
         }
         let ids: Vec<String> = by_id.keys().map(|id| (*id).to_owned()).collect();
+        let (control, heard) = match firing {
+            Firing::Fires => ears.known(shard).await,
+            Firing::Quiet => Default::default(),
+        };
         let opened = store.open_users(shard, &ids, Some(now)).await?;
         let mut changed = Vec::new();
         for (opened, (id, places)) in opened.into_iter().zip(&by_id) {
@@ -64,8 +73,12 @@ async fn upsert_shard(
                 return Err(StoreError::Foreign { place: format!("user {id:?}"), text });
             };
             let is_new = user.profile == Profile::new(*id, now);
+            let mut happened: Vec<Vec<u8>> = user_changes::created(&heard, &user, now).into_iter().collect();
             for (i, &place) in places.iter().enumerate() {
-                let answer = match user.profile.apply(&changes[place]) {
+                let watched = Watched::before(&heard, &user, &changes[place]);
+                let applied = user.profile.apply(&changes[place]);
+                happened.extend(watched.happened(&user, i, now));
+                let answer = match applied {
                     Err(text) => Upserted::Refused(text),
                     // A retry after somebody else's write must not unsay that we created it.
                     Ok(()) if is_new && i == 0 || answers.get(&place) == Some(&Upserted::Created) => {
@@ -75,10 +88,25 @@ async fn upsert_shard(
                 };
                 answers.insert(place, answer);
             }
-            changed.push((user, places));
+            changed.push((ChangedUser { user, happened }, places));
         }
-        let users: Vec<StoredUser> = changed.iter().map(|(user, _)| user.clone()).collect();
-        let written = store.save_users(shard, &users).await?;
+        let users = changed.iter().map(|(changed, _)| changed);
+        let written = match firing {
+            Firing::Quiet => {
+                let users: Vec<StoredUser> = users.map(|changed| changed.user.clone()).collect();
+                store.save_users(shard, &users).await?
+            }
+            Firing::Fires => {
+                let users: Vec<ChangedUser> = users.cloned().collect();
+                match store.change_users(shard, control, &users).await? {
+                    SavedUsers::Written(written) => written,
+                    SavedUsers::Control(control) => {
+                        ears.refresh(store, shard, control).await?;
+                        continue;
+                    }
+                }
+            }
+        };
         left = changed
             .iter()
             .zip(written)

@@ -18,6 +18,8 @@ pub mod token_service;
 pub mod user_service;
 
 pub mod deployment;
+pub mod ears;
+pub mod user_changes;
 
 pub mod campaign_edit;
 pub mod campaign_life;

@@ -10,7 +10,7 @@ use campanile_proto::v1::user_service_server::UserService;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::deployment::Deployment;
-use crate::intake::{self, Upserted};
+use crate::intake::{self, Firing, Upserted};
 use crate::read_items::read_user;
 use crate::read_request::check_request_id;
 use crate::status;
@@ -40,7 +40,7 @@ impl UserService for Users {
         if request.users.is_empty() {
             return Err(status::invalid_field("users", "is missing: give 1 to 1,000 users"));
         }
-        let users = upsert(&self.deployment, &request.users, "users", 0).await?;
+        let users = upsert(&self.deployment, (&request.users, "users"), 0, Firing::Fires).await?;
         Ok(Response::new(wire::UpsertUsersResponse { users }))
     }
 
@@ -52,7 +52,8 @@ impl UserService for Users {
         let mut answer = wire::ImportUsersResponse::default();
         let mut index = 0;
         while let Some(part) = self.deployment.next_part(&mut stream).await? {
-            for user in upsert(&self.deployment, &part.users, "users", 0).await? {
+            let firing = if part.fire_triggers { Firing::Fires } else { Firing::Quiet };
+            for user in upsert(&self.deployment, (&part.users, "users"), 0, firing).await? {
                 if user.faults.is_empty() {
                     answer.imported += 1;
                     answer.created += i64::from(user.created);
@@ -93,9 +94,9 @@ impl UserService for Users {
 /// Stores the users of one request or part; a bad one is answered with its faults, the others are stored.
 pub async fn upsert(
     deployment: &Deployment,
-    users: &[wire::UserUpdate],
-    field: &str,
+    (users, field): (&[wire::UserUpdate], &str),
     beside: usize,
+    firing: Firing,
 ) -> Result<Vec<wire::UpsertedUser>, Status> {
     if users.len() + beside > limits::BATCH_ITEMS_MAX {
         let text =
@@ -116,8 +117,9 @@ pub async fn upsert(
         }
         answers.push(answer);
     }
-    let store = deployment.store.as_ref();
-    let upserted = intake::upsert(store, &changes, deployment.now()).await.map_err(status::store)?;
+    let (store, now) = (deployment.store.as_ref(), deployment.now());
+    let upserted = intake::upsert((store, &deployment.ears), &changes, firing, now).await;
+    let upserted = upserted.map_err(status::store)?;
     for (place, upserted) in places.into_iter().zip(upserted) {
         match upserted {
             Upserted::Created => answers[place].created = true,

@@ -116,8 +116,6 @@ fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &s
     for (i, trigger) in triggered.when.iter().enumerate() {
         let field = at(&format!("when[{i}]"));
         let is_segment = matches!(trigger.on, TriggerOn::SegmentEntered(_) | TriggerOn::SegmentLeft(_));
-        let is_user = matches!(trigger.on, TriggerOn::UserCreated | TriggerOn::AttributeChanged(_));
-        later(is_user, &field, "triggers by a change of a user are");
         later(is_segment, &field, "triggers by a segment are");
         later(matches!(trigger.on, TriggerOn::CampaignConverted(_)), &field, "triggers by a conversion are");
     }

@@ -122,6 +122,7 @@ pub mod manual_clock;
 pub mod ports;
 pub mod ports_access;
 pub mod ports_kept;
+pub mod ports_changes;
 pub mod quiet_hours;
 pub mod retry;
 pub mod sends_query;

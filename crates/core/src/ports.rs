@@ -21,6 +21,7 @@ use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::ports_access::{Resealed, Tokens};
 use crate::ports_kept::FailedSends;
+use crate::ports_changes::UserChanges;
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -60,6 +61,7 @@ pub trait Clock: Send + Sync {
 pub trait Store:
     Campaigns
     + Users
+    + UserChanges
     + Events
     + Occurrences
     + Queue

@@ -52,7 +52,7 @@ scripts! {
     begin_change [] end_change [] changes []
     secrets [] read_secrets []
     save_settings [] read_settings []
-    open_users [] save_users [] list_users [PEOPLE]
+    open_users [] save_users [] change_users [] list_users [PEOPLE]
     accept_events [] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
     add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY] reclaim [PLACE]

@@ -3,6 +3,7 @@
 use campanile_core::limits;
 use campanile_core::number::{Shard, UserNo};
 use campanile_core::ports::{Answer, StoreError, StoredUser, Users};
+use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::user::Profile;
 use jiff::Timestamp;
 
@@ -104,6 +105,37 @@ impl RedisStore {
         self.run(shard, &self.scripts.save_users, arguments).await?.flags()
     }
 
+    async fn change(
+        &self,
+        shard: Shard,
+        control: u64,
+        users: &[ChangedUser],
+    ) -> Result<SavedUsers, StoreError> {
+        at_most("users", users.len(), limits::BATCH_ITEMS_MAX)?;
+        let mut arguments = Arguments::new().number(control).number(limits::EVENT_LOG_MAX);
+        for ChangedUser { user, happened } in users {
+            arguments = arguments
+                .bytes(user_bytes(user.no))
+                .bytes(user.version.to_be_bytes())
+                .bytes(next_value(user))
+                .number(happened.len());
+            arguments = happened.iter().fold(arguments, |arguments, item| arguments.bytes(item.as_slice()));
+        }
+        let mut reply = self.run(shard, &self.scripts.change_users, arguments).await?;
+        match reply.bytes()?.as_slice() {
+            b"C" => Ok(SavedUsers::Control(reply.count()?)),
+            b"W" => {
+                let written = reply.bytes()?.into_iter().map(|flag| flag == b'1');
+                Ok(SavedUsers::Written(written.collect()))
+            }
+            _ => Err(StoreError::Full(format!(
+                "shard {} has {} events that wait to be looked at",
+                shard.0,
+                limits::EVENT_LOG_MAX
+            ))),
+        }
+    }
+
     /// Users with numbers above `after`, up to `last`, until there are `limit`: in calls that each look at a bounded part.
     pub(crate) async fn people(
         &self,
@@ -151,5 +183,16 @@ impl Users for RedisStore {
 
     fn list_users(&self, shard: Shard, after: UserNo, limit: usize) -> Answer<'_, Vec<StoredUser>> {
         Box::pin(self.people(shard, after.0, None, limit.min(limits::PAGE_MAX)))
+    }
+}
+
+impl UserChanges for RedisStore {
+    fn change_users<'a>(
+        &'a self,
+        shard: Shard,
+        control: u64,
+        users: &'a [ChangedUser],
+    ) -> Answer<'a, SavedUsers> {
+        Box::pin(self.change(shard, control, users))
     }
 }

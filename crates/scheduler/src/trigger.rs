@@ -14,7 +14,7 @@ use campanile_core::delivery_record::StoredRecord;
 use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
 use campanile_core::facts::Facts;
-use campanile_core::happening::of_outcome;
+use campanile_core::happening::{Happening, of_outcome};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
@@ -32,15 +32,21 @@ use crate::standing::{self, Kept, NewTrigger};
 /// How long an ended campaign still says that it has ended.
 const ENDED_SAYS_SO: SignedDuration = SignedDuration::from_hours(24);
 
+/// The version of a profile that nobody has written since its user was made.
+const MADE: u64 = 1;
+
 /// The delivery records of a page's users that deciding needs, by user and campaign.
 pub type Records = HashMap<(UserNo, CampaignNo), Kept>;
 
 /// Whose delivery records `decide` needs. Most campaigns keep none.
 pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignNo)> {
     let mut wanted = BTreeSet::new();
+    let made: BTreeSet<UserNo> =
+        page.users.iter().filter(|user| user.version == MADE).map(|user| user.no).collect();
     for logged in &page.events {
         let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
-        for event in fired(&item, campaigns).iter() {
+        let made = makes(&item).filter(|_| made.contains(&logged.user)).map(|event| created(event));
+        for event in fired(&item, campaigns).iter().chain(&made) {
             let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
             wanted.extend(
                 concerned
@@ -66,6 +72,22 @@ fn fired<'i>(item: &'i LogItem, campaigns: &Campaigns) -> Cow<'i, [Event]> {
             _ => Vec::new(),
         }),
     }
+}
+
+/// The event that may have made its user.
+fn makes(item: &LogItem) -> Option<&Event> {
+    match item {
+        LogItem::Event(event) if event.happening.is_none() => Some(event),
+        _ => None,
+    }
+}
+
+/// What an event that made its user is besides.
+fn created(event: &Event) -> Event {
+    let happening = Happening::UserCreated;
+    let (name, id) = (happening.name().to_owned(), format!("{}/", happening.name()));
+    let occurred_at = event.occurred_at;
+    Event { name, value: None, properties: Default::default(), occurred_at, id, happening: Some(happening) }
 }
 
 /// The campaigns whose pending entries it may end. Only what a user did does.
@@ -118,6 +140,7 @@ pub fn decide(
         let Some((user, is_changed)) = found else {
             continue;
         };
+        let made = makes(&item).filter(|_| user.version == MADE && !*is_changed).map(created);
         if let LogItem::Event(event) | LogItem::Imported(event) = &item
             && event.happening.is_none()
         {
@@ -126,7 +149,7 @@ pub fn decide(
         }
         deciding.met.clear();
         let fired = fired(&item, campaigns);
-        for event in fired.iter() {
+        for event in made.iter().chain(fired.iter()) {
             deciding.event(event, logged.accepted_at, user);
         }
         let number = page.head + place as u64;

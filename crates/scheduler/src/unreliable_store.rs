@@ -20,6 +20,7 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
+use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
@@ -149,6 +150,9 @@ verbs! { Users:
     plain load_users(shard: Shard, users: &'a [UserNo]) -> Vec<Option<StoredUser>>;
     plain save_users(shard: Shard, users: &'a [StoredUser]) -> Vec<bool>;
     plain list_users(shard: Shard, after: UserNo, limit: usize) -> Vec<StoredUser>;
+}
+verbs! { UserChanges:
+    plain change_users(shard: Shard, control: u64, users: &'a [ChangedUser]) -> SavedUsers;
 }
 verbs! { Events:
     shaky read_events(shard: Shard, limit: usize) -> EventPage;

@@ -20,6 +20,7 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
+use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::{Settings, SettingsRecord};
@@ -228,6 +229,12 @@ impl Users for ScriptedStore {
     }
 
     fn list_users(&self, _: Shard, _: UserNo, _: usize) -> Answer<'_, Vec<StoredUser>> {
+        never()
+    }
+}
+
+impl UserChanges for ScriptedStore {
+    fn change_users<'a>(&'a self, _: Shard, _: u64, _: &'a [ChangedUser]) -> Answer<'a, SavedUsers> {
         never()
     }
 }

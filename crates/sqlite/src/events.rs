@@ -16,12 +16,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 
 impl Room<'_> {
     pub(crate) fn accept_events(&mut self, events: &[NewEvent]) -> Done<Vec<bool>> {
-        // Their places have no gaps.
-        let waiting = "SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)";
-        let waiting = self.one(waiting, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).max(0) as usize;
-        if waiting + events.len() > limits::EVENT_LOG_MAX {
-            return Err(StoreError::Full(format!("{waiting} events are waiting to be looked at")));
-        }
+        let waiting = self.have_room(events.len())?;
         let mut answers = Vec::with_capacity(events.len());
         for event in events {
             // Days by the clock of arrival: a client's own time never opens a new one.
@@ -44,6 +39,17 @@ impl Room<'_> {
             "DELETE FROM seen WHERE (day, hash) IN (SELECT day, hash FROM seen WHERE day < ?1 LIMIT 1000)";
         self.run(sql, [(millis(self.now) / DAY_MS) as i64 - 1])?;
         Ok(answers)
+    }
+
+    /// How many events wait; `Full` where there is no room for more.
+    pub(crate) fn have_room(&self, more: usize) -> Done<usize> {
+        // Their places have no gaps.
+        let waiting = "SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)";
+        let waiting = self.one(waiting, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).max(0) as usize;
+        if waiting + more > limits::EVENT_LOG_MAX {
+            return Err(StoreError::Full(format!("{waiting} events are waiting to be looked at")));
+        }
+        Ok(waiting)
     }
 
     /// Puts an item at the end of the log.

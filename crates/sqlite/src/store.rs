@@ -22,6 +22,7 @@ use campanile_core::ports::{
     Secrets, Settlement, Store, StoreError, StoredUser, Users, Walk, Work,
 };
 use campanile_core::ports_access::{Resealed, Tokens};
+use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::sealing::Sealer;
 use campanile_core::secret::Secret;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -230,6 +231,18 @@ impl Users for SqliteStore {
 
     fn list_users(&self, _shard: Shard, after: UserNo, limit: usize) -> Answer<'_, Vec<StoredUser>> {
         self.read(move |view| view.users_between(after.0, u64::MAX, limit))
+    }
+}
+
+impl UserChanges for SqliteStore {
+    fn change_users<'a>(
+        &'a self,
+        _shard: Shard,
+        control: u64,
+        users: &'a [ChangedUser],
+    ) -> Answer<'a, SavedUsers> {
+        let users = users.to_vec();
+        self.write(move |room| room.change_users(control, &users))
     }
 }
 

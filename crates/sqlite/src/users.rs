@@ -2,6 +2,7 @@
 
 use campanile_core::number::UserNo;
 use campanile_core::ports::StoredUser;
+use campanile_core::ports_changes::{ChangedUser, SavedUsers};
 use campanile_core::user::Profile;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
@@ -38,6 +39,29 @@ impl Room<'_> {
         let sql = "UPDATE users SET version = version + 1, profile = ?3 WHERE no = ?1 AND version = ?2";
         let params = params![user.no.0 as i64, user.version as i64, user.profile.pack()];
         Ok(self.run(sql, params)? == 1)
+    }
+}
+
+impl Room<'_> {
+    pub(crate) fn change_users(&mut self, control: u64, users: &[ChangedUser]) -> Done<SavedUsers> {
+        let control_now = self.meta("control")?;
+        if control_now != control {
+            return Ok(SavedUsers::Control(control_now));
+        }
+        let happened = users.iter().map(|changed| changed.happened.len()).sum();
+        if happened > 0 {
+            self.have_room(happened)?;
+        }
+        let mut written = Vec::with_capacity(users.len());
+        for ChangedUser { user, happened } in users {
+            let is_written = self.save_user(user)?;
+            written.push(is_written);
+            for bytes in happened.iter().filter(|_| is_written) {
+                self.append(user.no, self.now, bytes)?;
+                self.wake.schedule = true;
+            }
+        }
+        Ok(SavedUsers::Written(written))
     }
 }
 

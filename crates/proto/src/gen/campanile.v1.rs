@@ -9203,6 +9203,9 @@ pub struct ImportUsersRequest {
     /// The users of this part, at most 1,000 (4 MiB), applied in order.
     #[prost(message, repeated, tag = "1")]
     pub users: ::prost::alloc::vec::Vec<UserUpdate>,
+    /// Lets the users of this part set off campaigns, as UpsertUsers does.
+    #[prost(bool, tag = "2")]
+    pub fire_triggers: bool,
 }
 impl ::prost::Name for ImportUsersRequest {
     const NAME: &'static str = "ImportUsersRequest";
