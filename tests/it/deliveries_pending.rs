@@ -10,6 +10,7 @@ crate::on_both_stores!(
     an_abandoned_cart_is_told_of_once_with_its_newest_items_unless_it_is_bought,
     a_user_enters_no_more_often_than_allowed,
     a_trigger_is_ignored_while_an_entry_of_the_same_key_is_pending,
+    a_digest_tells_of_everything_that_happened_while_it_was_pending,
 );
 
 fn suppressed(stats: &wire::CampaignStats) -> BTreeMap<wire::SuppressionReason, i64> {
@@ -115,4 +116,44 @@ webhook: {{url: "{}", data: {{user: "{{{{ user_id }}}}"}}}}
     let stats = running.stats_until("ticket", |stats| stats.triggered == 3).await;
     assert_eq!((stats.entered, stats.pending), (2, 2));
     assert_eq!(refused(&stats), BTreeMap::from([(wire::RefusalReason::Pending, 1)]));
+}
+
+async fn a_digest_tells_of_everything_that_happened_while_it_was_pending(running: Running) {
+    let target = Target::start().await;
+    running
+        .activate(&format!(
+            r#"
+id: digest
+delivery:
+  triggered: {{when: [done, told], delay: 3s, if_pending: collect, key: properties.team, cancel_on: [{{event: read, same: team}}]}}
+webhook:
+  url: "{}"
+  json:
+    n: "{{{{ events | length }}}}"
+    first: "{{{{ events[0].properties.task }}}}"
+    newest: "{{{{ properties.task }}}}"
+    all: "{{% for one in events %}}{{{{ one.name }}}} {{{{ one.properties.task }}}}, {{% endfor %}}"
+"#,
+            target.url("/digest")
+        ))
+        .await;
+    let one = |name: &str, team: &str, task: &str| {
+        event("mary", name, &format!(r#"{{"team": "{team}", "task": "{task}"}}"#))
+    };
+    running.track(vec![one("done", "a", "wash"), one("done", "b", "x"), one("told", "a", "caf\u{e9}")]).await;
+    running.stats_until("digest", |stats| stats.triggered == 3).await;
+    running.track(vec![one("done", "a", "cook"), one("read", "b", ""), one("done", "c", "sing")]).await;
+    let stats = running.stats_until("digest", |stats| stats.finished == 3).await;
+    assert_eq!((stats.triggered, stats.entered, stats.planned, stats.delivered), (5, 3, 3, 2));
+    assert_eq!(suppressed(&stats), BTreeMap::from([(wire::SuppressionReason::CancelledByEvent, 1)]));
+    let mut bodies: Vec<_> = target.received().into_iter().map(|request| request.body).collect();
+    bodies.sort();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"n":1,"first":"sing","newest":"sing","all":"done sing, "}"#,
+            r#"{"n":3,"first":"wash","newest":"cook","all":"done wash, told caf\u{e9}, done cook, "}"#,
+        ]
+        .map(|body| body.replace("\\u{e9}", "\u{e9}"))
+    );
 }

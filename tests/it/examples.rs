@@ -132,6 +132,22 @@ fn cases() -> Vec<Case> {
             )],
         },
         Case {
+            file: "task-digest.yaml",
+            secrets: &[],
+            users: vec![("mary", json!({"email": "m@example.com"}))],
+            happens: Happens::Events(vec![
+                ("mary", "task_finished", json!({"team": "ops", "task": "Backups", "by": "Tom"})),
+                ("mary", "task_finished", json!({"team": "web", "task": "Search", "by": "Eve"})),
+                ("mary", "task_finished", json!({"team": "ops", "task": "Alarms", "by": "Ann"})),
+            ]),
+            expected: [("ops", 2, "Backups by Tom. Alarms by Ann. "), ("web", 1, "Search by Eve. ")]
+                .map(|(team, count, text)| {
+                    let body = json!({"to": "m@example.com", "template": "task-digest", "team": team, "count": count, "text": text});
+                    expected("POST", "/v1/send", body)
+                })
+                .to_vec(),
+        },
+        Case {
             file: "provider-email.yaml",
             secrets: &[("mail_key", "k-1")],
             users: vec![

@@ -83,6 +83,7 @@ fn event() -> Event {
         occurred_at: at("2026-11-24T07:59:59Z"),
         id: "e-1".to_owned(),
         happening: None,
+        collected: Vec::new(),
     }
 }
 
@@ -349,6 +350,8 @@ fn an_attempt_s_outcome_keeps_its_place_in_the_list() {
 fn a_delivery_record_keeps_its_bytes() {
     let at = |ms: i64| jiff::Timestamp::from_millisecond(1_795_510_800_000 + ms).unwrap();
     let entry = |key: u64, status, same| OpenEntry {
+        collected: key as u8,
+        collected_kib: 0x0203,
         key,
         narrow: 0x1112_1314_1516_1718,
         due_at: at(3),
@@ -367,8 +370,14 @@ fn a_delivery_record_keeps_its_bytes() {
             entry(10, Status::Superseded, vec![]),
         ],
     };
-    check("delivery_record.hex", &hex(&record.encode()));
+    check("delivery_record_2.hex", &hex(&record.encode()));
     assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
+    // Written before entries counted what they collect.
+    let old = include_str!("../golden/delivery_record_1.hex").trim_end().as_bytes().chunks(2);
+    let old: Vec<u8> = old
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
+        .collect();
+    assert!(DeliveryRecord::decode(&old).is_err_and(|foreign| foreign.0.contains("format 1, expected 2")));
 }
 
 #[test]

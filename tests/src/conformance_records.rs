@@ -1,7 +1,9 @@
 //! Delivery records: written by compare and set, marked by claims and settlements, and events that go before sends.
 
 use campanile_core::control_word::{ControlWord, EVENTS_FIRST, Flow, HISTORY};
-use campanile_core::delivery_record::{DeliveryRecord, Mark, OpenEntry, RecordChange, Status, StoredRecord};
+use campanile_core::delivery_record::{
+    DeliveryRecord, KeptData, Mark, OpenEntry, RecordChange, Status, StoredRecord,
+};
 use campanile_core::number::{CampaignNo, Shard, UserNo};
 use campanile_core::ports::{EventCommit, NewEvent, Settle, Settlement, Store};
 use campanile_core::reason::{Failure, Suppression};
@@ -17,6 +19,8 @@ async fn keep_history(store: &dyn Store, shard: Shard, bits: u8) {
 
 fn listing(keys: &[u64]) -> Vec<u8> {
     let open = keys.iter().map(|key| OpenEntry {
+        collected: 0,
+        collected_kib: 0,
         key: *key,
         narrow: 0,
         due_at: past(),
@@ -27,6 +31,10 @@ fn listing(keys: &[u64]) -> Vec<u8> {
         same: Vec::new(),
     });
     DeliveryRecord { open: open.collect(), ..DeliveryRecord::default() }.encode()
+}
+
+fn kept(key: u64, byte: u8, appends: bool) -> KeptData {
+    KeptData { key, bytes: vec![byte], appends }
 }
 
 fn change(user: u64, old: &[u8], new: &[u8]) -> RecordChange {
@@ -130,10 +138,14 @@ pub async fn what_was_taken_for_waiting_must_still_wait(store: &dyn Store, shard
     (with_data.data, with_data.due.send.has_data) = (Some(vec![1]), true);
     add(store, shard, 1, vec![with_data]).await;
     assert!(commit(store, shard, vec![change(1, &[], &bytes)]).await);
-    let restart = RecordChange { waiting: vec![1], data: vec![(1, vec![2])], ..change(1, &bytes, &bytes) };
+    let restart = RecordChange {
+        waiting: vec![1],
+        data: vec![kept(1, 2, false), kept(1, 3, true)],
+        ..change(1, &bytes, &bytes)
+    };
     assert!(commit(store, shard, vec![restart.clone()]).await);
     let claimed = store.claim(shard, 1).await.expect("the store answers");
-    assert_eq!(claimed.jobs[0].data, Some(vec![2]), "the newest data");
+    assert_eq!(claimed.jobs[0].data, Some(vec![2, 3]), "the newest data, and what was put behind it");
     assert!(!commit(store, shard, vec![restart]).await, "it has begun");
 }
 

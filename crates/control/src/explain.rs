@@ -204,7 +204,7 @@ fn past_entry(event: &RecentEvent, due_at: Timestamp, user_id: &str) -> wire::Pa
 fn past_refusal(row: &RefusedRow, user_id: &str, recent: &[(Shard, RecentEvent)]) -> wire::PastDecision {
     let event = recent.iter().map(|(_, event)| &event.event).find(|event| event.id == row.cause);
     wire::PastDecision {
-        sentence: of_refusal(row, user_id, event.map(|event| event.name.as_str())),
+        sentence: of_refusal(row, user_id, event),
         at: Some(timestamp(row.at)),
         refusal: refusal(row.reason) as i32,
         detail: row.text.clone(),

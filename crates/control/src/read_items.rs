@@ -55,6 +55,7 @@ pub fn read_event(
         occurred_at: occurred_at.map_or(now, |at| at.min(now)),
         id: String::new(),
         happening: None,
+        collected: Vec::new(),
     };
     faults.or(event).map(|event| {
         let id = if from.event_id.is_empty() { make_id() } else { from.event_id.clone() };

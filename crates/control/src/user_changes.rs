@@ -43,8 +43,16 @@ pub fn created(heard: &Heard, user: &StoredUser, now: Timestamp) -> Option<Vec<u
 
 fn item(happening: Happening, properties: Map<String, Value>, id: &str, now: Timestamp) -> Vec<u8> {
     let (name, id) = (happening.name().to_owned(), format!("{}/{id}", happening.name()));
-    LogItem::Event(Event { name, value: None, properties, occurred_at: now, id, happening: Some(happening) })
-        .pack()
+    LogItem::Event(Event {
+        name,
+        value: None,
+        properties,
+        occurred_at: now,
+        id,
+        happening: Some(happening),
+        collected: Vec::new(),
+    })
+    .pack()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Pure. Decisions to wire: steps, and what they come to in one plain sentence.
 
+use campanile_core::event::Event;
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::ports::RefusedRow;
 use campanile_proto::v1 as wire;
@@ -115,11 +116,14 @@ pub fn of_entry(user: &str, event: &str, due_at: Timestamp) -> String {
     format!("Not sent yet: {user} entered on {event}, and the send is due at {}.", at(due_at))
 }
 
-/// What a refusal says; `event` names what was refused, where that is still known.
-pub fn of_refusal(row: &RefusedRow, user: &str, event: Option<&str>) -> String {
+/// What a refusal says, with what was refused, where that is still known.
+pub fn of_refusal(row: &RefusedRow, user: &str, event: Option<&Event>) -> String {
     let why = if row.text.is_empty() { row.reason.name() } else { &row.text };
     match event {
-        Some(event) => format!("Not sent: {user} did {event} at {}, and {why}.", at(row.at)),
+        Some(Event { name, happening: None, .. }) => {
+            format!("Not sent: {user} did {name} at {}, and {why}.", at(row.at))
+        }
+        Some(event) => format!("Not sent: {} came for {user} at {}, and {why}.", event.name, at(row.at)),
         None => format!("Not sent: {user} was refused at {}: {why}.", at(row.at)),
     }
 }

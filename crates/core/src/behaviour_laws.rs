@@ -27,6 +27,7 @@ fn happened(name: &str, ms: i64, value: Option<f64>) -> Event {
         occurred_at: at(ms),
         id: "e".to_owned(),
         happening: None,
+        collected: Vec::new(),
     }
 }
 

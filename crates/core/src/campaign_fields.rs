@@ -2,7 +2,7 @@
 //!
 //! What is not done yet is refused by name at save, never taken and ignored. A feature that arrives deletes its line here.
 
-use crate::draft::{Action, DelayFrom, Draft, IfPending, Kind, TriggerOn, Triggered};
+use crate::draft::{Action, DelayFrom, Draft, Kind, TriggerOn, Triggered};
 use crate::expression::{Expression, Scope};
 use crate::fault::Faults;
 use crate::limits;
@@ -119,7 +119,6 @@ fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &s
         later(is_segment, &field, "triggers by a segment are");
         later(matches!(trigger.on, TriggerOn::CampaignConverted(_)), &field, "triggers by a conversion are");
     }
-    later(triggered.if_pending == IfPending::Collect, &at("if_pending"), "collect is");
 }
 
 fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)) {

@@ -217,6 +217,7 @@ mod tests {
             occurred_at: Timestamp::UNIX_EPOCH,
             id: String::new(),
             happening: None,
+            collected: Vec::new(),
         };
         let due = delay.due_at(since.parse().unwrap(), &zone, &profile, Some(&event));
         let shown = due.map(|at| zone.to_datetime(at).strftime("%a %F %T").to_string());

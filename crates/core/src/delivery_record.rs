@@ -3,7 +3,7 @@
 //!
 //! The scheduler writes it and compares it; a claim reads it. Beside it the queue keeps a `Mark` for each entry whose send was claimed.
 //!
-//! | header, 12 B | bytes | | each open entry, 42 B | bytes |
+//! | header, 12 B | bytes | | each open entry, 45 B | bytes |
 //! | --- | --- | --- | --- | --- |
 //! | format version | 1 | | entry key | 8 |
 //! | open entries | 1 | | hash of the `key` value; 0 without one | 8 |
@@ -13,6 +13,7 @@
 //! | | | | entered, ms | 6 |
 //! | | | | status: 1 pending, 2 cancelled, 3 superseded | 1 |
 //! | | | | values of `same` | 1 |
+//! | | | | events collected, and their KiB | 1 + 2 |
 //!
 //! After the entries, in their order, the values of `same`: hash of the property's name 4, of its value 8.
 
@@ -21,9 +22,9 @@ use jiff::Timestamp;
 use crate::due_send::{ForeignBytes, be};
 use crate::number::{CampaignNo, UserNo, instant, millis};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HEADER_BYTES: usize = 12;
-const ENTRY_BYTES: usize = 42;
+const ENTRY_BYTES: usize = 45;
 const SAME_BYTES: usize = 12;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub struct OpenEntry {
     pub status: Status,
     /// Of the properties that cancel events compare: hashes of name and value.
     pub same: Vec<(u32, u64)>,
+    /// Events that its send tells of; 0 where it tells of the newest alone.
+    pub collected: u8,
+    pub collected_kib: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +94,16 @@ pub struct RecordChange {
     pub waiting: Vec<u64>,
     /// Keys whose marks go: the record counts them now.
     pub folded: Vec<u64>,
-    /// Packed `EntryData` that takes the place of what an entry kept.
-    pub data: Vec<(u64, Vec<u8>)>,
+    /// What entries keep from now on, in order.
+    pub data: Vec<KeptData>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptData {
+    pub key: u64,
+    pub bytes: Vec<u8>,
+    /// Behind what is kept, not in its place.
+    pub appends: bool,
 }
 
 impl Mark {
@@ -117,7 +129,8 @@ impl DeliveryRecord {
             for at in [entry.due_at, entry.looked_at, entry.since, entry.entered_at] {
                 out.extend(short(millis(at)));
             }
-            out.extend([entry.status as u8, entry.same.len().min(255) as u8]);
+            out.extend([entry.status as u8, entry.same.len().min(255) as u8, entry.collected]);
+            out.extend(entry.collected_kib.to_be_bytes());
         }
         for (name, value) in open.iter().flat_map(|entry| entry.same.iter().take(255)) {
             out.extend(name.to_be_bytes());
@@ -143,6 +156,8 @@ impl DeliveryRecord {
             let (same, after) = rest.split_at_checked(usize::from(b[41]) * SAME_BYTES).ok_or_else(foreign)?;
             rest = after;
             open.push(OpenEntry {
+                collected: b[42],
+                collected_kib: be(&b[43..45]) as u16,
                 key: be(&b[..8]),
                 narrow: be(&b[8..16]),
                 due_at: instant(be(&b[16..22])),
@@ -187,8 +202,11 @@ mod tests {
         let at = || (0i64..4_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap());
         let status = prop::sample::select(vec![Status::Pending, Status::Cancelled, Status::Superseded]);
         let same = prop::collection::vec((any::<u32>(), any::<u64>()), 0..3);
-        (any::<u64>(), any::<u64>(), at(), at(), at(), at(), status, same).prop_map(
-            |(key, narrow, due_at, looked_at, since, entered_at, status, same)| OpenEntry {
+        let collected = any::<(u8, u16)>();
+        (any::<u64>(), any::<u64>(), at(), at(), at(), at(), status, same, collected).prop_map(
+            |(key, narrow, due_at, looked_at, since, entered_at, status, same, collected)| OpenEntry {
+                collected: collected.0,
+                collected_kib: collected.1,
                 key,
                 narrow,
                 due_at,

@@ -63,6 +63,7 @@ pub(crate) fn mary() -> Example {
             occurred_at: at(when),
             id: "e".to_owned(),
             happening: None,
+            collected: Vec::new(),
         };
         profile.count(&event, at(when));
     }
@@ -76,6 +77,7 @@ pub(crate) fn mary() -> Example {
         occurred_at: at("2026-02-28T23:29:00Z"),
         id: "e-1".to_owned(),
         happening: None,
+        collected: Vec::new(),
     };
     let values = map(json!({"cents": 250}));
     Example { profile, event, values, as_of: at("2026-02-28T23:30:00Z"), fallback_zone: TimeZone::UTC }

@@ -109,6 +109,7 @@ pub fn of_outcome(outcome: &SendOutcome, campaign: &str, action: Option<&str>) -
         occurred_at: row.at,
         id: format!("{}/{}/{}/{:x}/{}", happening.name(), campaign, row.user.0, row.key, row.action),
         happening: Some(happening),
+        collected: Vec::new(),
     };
     sent.into_iter().chain(ended).map(event).collect()
 }
@@ -211,6 +212,7 @@ mod tests {
             occurred_at: Timestamp::UNIX_EPOCH,
             id: "e".to_owned(),
             happening: None,
+            collected: Vec::new(),
         };
         assert_eq!(trigger_of(&event), Some(TriggerOn::Event("attribute_changed".to_owned())));
         assert_eq!(event.change(), None);

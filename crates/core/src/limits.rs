@@ -137,6 +137,9 @@ pub const OWN_OCCURRENCES_MAX: usize = 30;
 pub const OPEN_ENTRIES_MAX: usize = 100;
 /// Properties that one cancel event compares.
 pub const SAME_MAX: usize = 8;
+/// Events that one send tells of, and their size in KiB; one more event may go over it. Further ones begin the next digest.
+pub const COLLECTED_MAX: u8 = 100;
+pub const COLLECTED_KIB_MAX: u16 = 512;
 /// Campaigns that set one another off, one after the other; then it is a loop.
 pub const HOPS_MAX: u8 = 16;
 /// Triggers of one campaign, cancel events likewise.

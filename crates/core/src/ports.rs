@@ -20,8 +20,8 @@ use crate::history_port::CampaignHistories;
 use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::ports_access::{Resealed, Tokens};
-use crate::ports_kept::FailedSends;
 use crate::ports_changes::UserChanges;
+use crate::ports_kept::FailedSends;
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -334,9 +334,8 @@ pub trait Queue {
     /// the send was due. An entry that its delivery record lists is marked as begun, and its settle marks how it ended.
     fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed>;
 
-    /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has
-    /// `EMIT`, a send that ends, or was posted for the first time, appends a `SendOutcome` to the shard's event log, however long that is.
-    /// Notes in the histories of users what `settled::happened` says.
+    /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has `EMIT`,
+    /// a send that ends, or was first posted, appends a `SendOutcome` to the event log, however long that is. Notes in histories what `settled::happened` says.
     fn settle<'a>(&'a self, shard: Shard, settlements: &'a [Settlement]) -> Answer<'a, Vec<bool>>;
 
     /// Takes back sends whose lease ran out; the fifth time the send fails as `abandoned`.

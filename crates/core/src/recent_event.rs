@@ -160,6 +160,7 @@ mod tests {
             occurred_at: "2026-11-24T08:00:00.123Z".parse().unwrap(),
             id: "e-1".to_owned(),
             happening: None,
+            collected: Vec::new(),
         })
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum Slot {
     Properties(Vec<Key>),
     /// Of an attribute: its name, what it was and what it is.
     Change(Vec<Key>),
+    /// Of a digest; one where there is no digest.
+    Events(Vec<Key>),
     Event,
     EventName,
     EventValue,
@@ -68,6 +70,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "event",
     "properties",
     "change",
+    "events",
     "values",
     "count",
     "sum",
@@ -109,6 +112,7 @@ pub(crate) const CORE: &[&str] = &[
     "event",
     "properties",
     "change",
+    "events",
     "values",
     "count",
     "first",
@@ -127,7 +131,7 @@ pub(crate) const CORE: &[&str] = &[
 ];
 
 /// Names that come with a later version.
-pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous", "events"];
+pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous"];
 
 /// What `root` with `keys` stands for; `Err` says what would be right.
 pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
@@ -143,6 +147,7 @@ pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
             Slot::Attribute(std::iter::once(Key::Name(root.to_owned())).chain(keys).collect())
         }
         "event" => event(keys)?,
+        "events" => Slot::Events(keys),
         "change" => match keys.first() {
             Some(Key::Name(part)) if ["attribute", "from", "to"].contains(&part.as_str()) => {
                 Slot::Change(keys)
@@ -281,15 +286,14 @@ impl Slot {
             Slot::Values(keys) => facts.values.and_then(|values| inside(values, keys)),
             Slot::Properties(keys) => facts.event.and_then(|event| inside(&event.properties, keys)),
             Slot::Change(keys) => facts.event.and_then(Event::change).and_then(|change| inside(change, keys)),
-            Slot::Event => facts.event.map(|event| {
-                let mut map = Map::new();
-                map.insert("name".to_owned(), event.name.clone().into());
-                if let Some(value) = event.value {
-                    map.insert("value".to_owned(), number(value));
-                }
-                map.insert("occurred_at".to_owned(), event.occurred_at.to_string().into());
-                map.insert("properties".to_owned(), Value::Object(event.properties.clone()));
-                Cow::Owned(Value::Object(map))
+            Slot::Event => facts.event.map(|event| Cow::Owned(whole_event(event))),
+            Slot::Events(keys) => facts.event.and_then(|event| {
+                let all = match event.collected.as_slice() {
+                    [] => std::slice::from_ref(event),
+                    all => all,
+                };
+                let all = Value::Array(all.iter().map(whole_event).collect());
+                below(&all, keys).map(|value| Cow::Owned(value.into_owned()))
             }),
             Slot::EventName => facts.event.map(|event| text(&event.name)),
             Slot::EventValue => {
@@ -329,6 +333,17 @@ impl Slot {
             Slot::SendId => Some(text(context.send_id)),
         })
     }
+}
+
+fn whole_event(event: &Event) -> Value {
+    let mut map = Map::new();
+    map.insert("name".to_owned(), event.name.clone().into());
+    if let Some(value) = event.value {
+        map.insert("value".to_owned(), number(value));
+    }
+    map.insert("occurred_at".to_owned(), event.occurred_at.to_string().into());
+    map.insert("properties".to_owned(), Value::Object(event.properties.clone()));
+    Value::Object(map)
 }
 
 fn read<'a>(reading: Reading) -> Cow<'a, Value> {

@@ -54,6 +54,7 @@ impl Sample {
             occurred_at: "2026-07-01T10:00:00.5Z".parse().unwrap(),
             id: "e1".to_owned(),
             happening: None,
+            collected: Vec::new(),
         };
         let earlier = Event { occurred_at: "2026-06-01T00:00:00Z".parse().unwrap(), ..event.clone() };
         profile.count(&event, event.occurred_at);

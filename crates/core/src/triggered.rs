@@ -34,6 +34,8 @@ pub enum Pending {
     Each,
     Ignore,
     Restart,
+    /// One send tells of all of them.
+    Collect,
 }
 
 /// How often one user may enter.
@@ -220,14 +222,12 @@ pub(crate) fn read(
         IfPending::Unspecified | IfPending::Each => Pending::Each,
         IfPending::Ignore => Pending::Ignore,
         IfPending::Restart => Pending::Restart,
-        // Said with all else that comes later.
-        IfPending::Collect => Pending::Each,
+        IfPending::Collect => Pending::Collect,
     };
     let key = match written.key.trim() {
         "" => None,
-        _ if written.if_pending == IfPending::Collect => None,
         _ if if_pending == Pending::Each => {
-            faults.add(at("key"), "only with if_pending: ignore or restart");
+            faults.add(at("key"), "only with if_pending: ignore, restart or collect");
             None
         }
         path => ValuePath::parse(path).map_err(|text| faults.add(at("key"), text)).ok(),

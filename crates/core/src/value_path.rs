@@ -84,6 +84,7 @@ mod tests {
             occurred_at: Timestamp::UNIX_EPOCH,
             id: String::new(),
             happening: None,
+            collected: Vec::new(),
         };
         let check = |path: Result<ValuePath, String>, expected: Option<Value>| {
             assert_eq!(path.unwrap().find(&profile, Some(&event)).cloned(), expected);

@@ -148,6 +148,7 @@ impl CompiledWebhook {
                     | Slot::EventAt
                     | Slot::Properties(_)
                     | Slot::Change(_)
+                    | Slot::Events(_)
             )
         })
     }

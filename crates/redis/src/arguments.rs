@@ -86,8 +86,10 @@ impl Arguments {
             for keys in [waiting, folded] {
                 self = keys.iter().fold(self.number(keys.len()), |all, key| all.bytes(key.to_be_bytes()));
             }
-            self = data.iter().fold(self.number(data.len()), |all, (key, data)| {
-                all.bytes(key.to_be_bytes()).bytes(data.as_slice())
+            self = data.iter().fold(self.number(data.len()), |all, data| {
+                all.bytes(data.key.to_be_bytes())
+                    .bytes(if data.appends { "+" } else { "=" })
+                    .bytes(data.bytes.as_slice())
             });
         }
         self

@@ -99,5 +99,13 @@ pub(crate) fn user(no: u64, attributes: Value) -> StoredUser {
 
 pub(crate) fn event(id: &str, name: &str, occurred_at: Timestamp, properties: Value) -> Event {
     let properties = properties.as_object().cloned().unwrap_or_default();
-    Event { name: name.to_owned(), value: None, properties, occurred_at, id: id.to_owned(), happening: None }
+    Event {
+        name: name.to_owned(),
+        value: None,
+        properties,
+        occurred_at,
+        id: id.to_owned(),
+        happening: None,
+        collected: Vec::new(),
+    }
 }

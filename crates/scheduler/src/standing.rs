@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use campanile_core::delivery_record::{DeliveryRecord, Mark, OpenEntry, RecordChange, Status, StoredRecord};
+use campanile_core::delivery_record::{
+    DeliveryRecord, KeptData, Mark, OpenEntry, RecordChange, Status, StoredRecord,
+};
 use campanile_core::event::Event;
 use campanile_core::facts::Facts;
 use campanile_core::limits;
@@ -39,13 +41,25 @@ impl<'a> Standing<'a> {
         self.pending().find(|entry| !begun.contains(&entry.key))
     }
 
+    /// The one that takes a further trigger.
+    fn continued(&self, triggered: &Triggered) -> Option<&'a OpenEntry> {
+        let begun = self.begun;
+        let has_room = |entry: &&OpenEntry| {
+            entry.collected < limits::COLLECTED_MAX && entry.collected_kib < limits::COLLECTED_KIB_MAX
+        };
+        match triggered.if_pending {
+            Pending::Restart => self.waiting(),
+            Pending::Collect => self.pending().filter(|entry| !begun.contains(&entry.key)).find(has_room),
+            Pending::Each | Pending::Ignore => None,
+        }
+    }
+
     /// Why the user may not enter again; none: it may.
     pub fn limited(&self, triggered: &Triggered, at: Timestamp) -> Option<String> {
         let Some(record) = self.record else {
             return Some("what is known of the user's entries was written by another version".to_owned());
         };
-        let restarts = triggered.if_pending == Pending::Restart;
-        let continued = self.waiting().filter(|_| restarts).map(|entry| entry.key);
+        let continued = self.continued(triggered).map(|entry| entry.key);
         // What was being sent when it was cancelled or superseded may have been posted.
         let counts = |entry: &&OpenEntry| entry.status == Status::Pending || self.begun.contains(&entry.key);
         let counted = || record.open.iter().filter(counts).filter(|entry| Some(entry.key) != continued);
@@ -96,7 +110,7 @@ pub struct Kept {
     folded: Vec<u64>,
     /// Entries that were changed because their sends had never been claimed.
     waiting: BTreeSet<u64>,
-    data: Vec<(u64, Vec<u8>)>,
+    data: Vec<KeptData>,
     is_changed: bool,
 }
 
@@ -109,6 +123,8 @@ pub struct NewTrigger {
     pub since: Timestamp,
     pub entered_at: Timestamp,
     pub same: Vec<(u32, u64)>,
+    /// Of what a digest keeps of it.
+    pub kib: u16,
 }
 
 impl Kept {
@@ -155,8 +171,19 @@ impl Kept {
     /// The key of the pending entry that was given its due instant and data. None: a send has to be planned for it.
     pub fn enter(&mut self, triggered: &Triggered, new: NewTrigger, data: Option<&[u8]>) -> Option<u64> {
         self.is_changed = true;
-        let continued =
-            self.standing(new.narrow).waiting().filter(|_| triggered.if_pending == Pending::Restart);
+        let continued = self.standing(new.narrow).continued(triggered);
+        if triggered.if_pending == Pending::Collect
+            && let Some(key) = continued.map(|entry| entry.key)
+        {
+            let open = self.record.iter_mut().flat_map(|record| &mut record.open);
+            for entry in open.filter(|entry| entry.key == key) {
+                entry.collected = entry.collected.saturating_add(1);
+                entry.collected_kib = entry.collected_kib.saturating_add(new.kib);
+            }
+            self.waiting.insert(key);
+            self.data.extend(data.map(|data| KeptData { key, bytes: data.to_vec(), appends: true }));
+            return Some(key);
+        }
         // The wheel is never asked to give a send back: one that is due earlier now is another send.
         if let Some(key) = continued.filter(|entry| new.due_at >= entry.looked_at).map(|entry| entry.key) {
             let open = self.record.iter_mut().flat_map(|record| &mut record.open);
@@ -165,7 +192,7 @@ impl Kept {
                 entry.same.clone_from(&new.same);
             }
             self.waiting.insert(key);
-            self.data.extend(data.map(|data| (key, data.to_vec())));
+            self.data.extend(data.map(|data| KeptData { key, bytes: data.to_vec(), appends: false }));
             return Some(key);
         }
         self.supersede(triggered, new.narrow);
@@ -178,6 +205,8 @@ impl Kept {
             entered_at: new.entered_at,
             status: Status::Pending,
             same: new.same,
+            collected: u8::from(triggered.if_pending == Pending::Collect),
+            collected_kib: new.kib,
         };
         if let Some(record) = &mut self.record {
             record.open.push(entry);
@@ -248,4 +277,40 @@ pub fn values<'p>(
     values.sort_unstable();
     values.dedup();
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_core::campaign_delivery::When;
+    use campanile_core::draft::{IfPending, Kind};
+
+    use super::*;
+    use crate::sample::{at, compiled, draft, record, triggered};
+
+    #[test]
+    fn a_digest_takes_as_many_events_as_it_may_and_the_next_one_the_rest() {
+        let mut delivery = triggered(&["buy"]);
+        delivery.if_pending = IfPending::Collect;
+        let campaign = compiled(&record(draft(Kind::Triggered(delivery))));
+        let When::Triggered(triggered) = &campaign.when else { panic!("it is triggered") };
+        let check = |kib: u16, taken: u64| {
+            let mut kept = Kept::open(UserNo(1), CampaignNo(1), StoredRecord::default());
+            let mut enter = |key: u64| {
+                let now = at("2026-11-24T08:00Z");
+                let same = Vec::new();
+                let new = NewTrigger { key, narrow: 0, due_at: now, since: now, entered_at: now, same, kib };
+                kept.enter(triggered, new, Some(&[1]))
+            };
+            assert_eq!(enter(1), None);
+            for key in 2..=taken {
+                assert_eq!(enter(key), Some(1), "{key}");
+            }
+            assert_eq!((enter(taken + 1), enter(taken + 2)), (None, Some(taken + 1)));
+            let change = kept.change().expect("it changed");
+            assert!(change.data.iter().all(|data| data.appends));
+            assert_eq!((change.data.len() as u64, change.waiting), (taken, vec![1, taken + 1]));
+        };
+        check(1, u64::from(limits::COLLECTED_MAX));
+        check(300, 2);
+    }
 }

@@ -12,7 +12,7 @@ use campanile_core::campaign_record::State;
 use campanile_core::counter::{Count, Counter, summed};
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::due_send::{EntryKind, Skip};
-use campanile_core::event::{EntryData, Event, LogItem};
+use campanile_core::event::{EntryData, Event, LogItem, digest, digested};
 use campanile_core::facts::Facts;
 use campanile_core::happening::{Happening, of_outcome};
 use campanile_core::limits;
@@ -45,7 +45,7 @@ pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignN
         page.users.iter().filter(|user| user.version == MADE).map(|user| user.no).collect();
     for logged in &page.events {
         let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
-        let made = makes(&item).filter(|_| made.contains(&logged.user)).map(|event| created(event));
+        let made = makes(&item).filter(|_| made.contains(&logged.user)).map(created);
         for event in fired(&item, campaigns).iter().chain(&made) {
             let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
             wanted.extend(
@@ -87,7 +87,15 @@ fn created(event: &Event) -> Event {
     let happening = Happening::UserCreated;
     let (name, id) = (happening.name().to_owned(), format!("{}/", happening.name()));
     let occurred_at = event.occurred_at;
-    Event { name, value: None, properties: Default::default(), occurred_at, id, happening: Some(happening) }
+    Event {
+        name,
+        value: None,
+        properties: Default::default(),
+        occurred_at,
+        id,
+        happening: Some(happening),
+        collected: Vec::new(),
+    }
 }
 
 /// The campaigns whose pending entries it may end. Only what a user did does.
@@ -301,11 +309,18 @@ impl Deciding<'_> {
             return key;
         }
         let restarts = keeping.as_ref().is_some_and(|of| of.triggered.if_pending == Pending::Restart);
-        let new = self.enter(planned, met, (user.no, due_at), restarts);
+        let mut new = self.enter(planned, met, (user.no, due_at), restarts);
         let continued = keeping.and_then(|Keeping { triggered, narrow, same }| {
             let since = met.event.occurred_at.min(met.accepted_at);
-            let trigger = NewTrigger { key, narrow, due_at, since, entered_at: met.accepted_at, same };
-            kept(&mut self.records, user.no, no).enter(triggered, trigger, new.data.as_deref())
+            let further = (triggered.if_pending == Pending::Collect && new.data.is_some()).then(|| {
+                new.data = Some(digest(met.event));
+                digested(met.event)
+            });
+            let kib =
+                further.as_ref().map_or(0, |further| further.len().div_ceil(1024).min(64 * 1024 - 1) as u16);
+            let trigger = NewTrigger { key, narrow, due_at, since, entered_at: met.accepted_at, same, kib };
+            let data = further.as_deref().or(new.data.as_deref());
+            kept(&mut self.records, user.no, no).enter(triggered, trigger, data)
         });
         if continued.is_none() {
             self.commit.entries.push(new);

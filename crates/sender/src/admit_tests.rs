@@ -444,6 +444,8 @@ fn a_send_due_after_its_campaigns_window_is_not_sent() {
 /// An entry of now, as its user's delivery record lists it.
 fn opened(status: Status) -> OpenEntry {
     OpenEntry {
+        collected: 0,
+        collected_kib: 0,
         key: 99,
         narrow: 0,
         due_at: now(),

@@ -1,6 +1,6 @@
 //! Delivery records, and the marks that claims and settlements leave beside them.
 
-use campanile_core::delivery_record::{DeliveryRecord, Mark, RecordChange, StoredRecord};
+use campanile_core::delivery_record::{DeliveryRecord, KeptData, Mark, RecordChange, StoredRecord};
 use campanile_core::due_send::DueSend;
 use campanile_core::number::{CampaignNo, UserNo};
 use campanile_core::ports::Settle;
@@ -52,10 +52,12 @@ impl Room<'_> {
         for key in &change.folded {
             self.unmark(change.user, change.campaign, *key)?;
         }
-        for (key, data) in &change.data {
-            let sql =
-                "INSERT OR REPLACE INTO entry_data (campaign, user, key, bytes) VALUES (?1, ?2, ?3, ?4)";
-            self.run(sql, params![campaign, user, *key as i64, data])?;
+        for KeptData { key, bytes, appends } in &change.data {
+            // Of bytes it makes text, which is read as bytes again.
+            let sql = "INSERT INTO entry_data (campaign, user, key, bytes) VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT (campaign, user, key) DO UPDATE
+                SET bytes = CASE WHEN ?5 THEN CAST(bytes || excluded.bytes AS BLOB) ELSE excluded.bytes END";
+            self.run(sql, params![campaign, user, *key as i64, bytes, appends])?;
         }
         Ok(())
     }

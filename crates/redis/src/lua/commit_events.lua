@@ -4,7 +4,8 @@
 -- ARGV   head, control number, events read; n foreign, places from 0..; n users, (number, old version, value)..;
 --        recent: n, (number 8, bytes)..; entries: n, (due entry, data)..; counts: n, (campaign, field, by)..;
 --        refused: n, (campaign, row)..; rows: n, (log row)..; log rows at most, kept ms;
---        records: n, (user number, campaign, old, new, n keys without a mark.., n keys whose marks go.., n (key, data)..)..
+--        records: n, (user number, campaign, old, new, n keys without a mark.., n keys whose marks go.., n (key, + behind what is
+--        kept | = in its place, data)..)..
 -- reply  time, 1 written | 0 something changed
 -- bound  250 events; entries about 1 us each, the rest about 5 us an event
 local head_read, control, read = num(), num(), num()
@@ -34,7 +35,7 @@ local function list(width)
   return all
 end
 for i = 1, num() do
-  records[i] = { user = arg(), campaign = arg(), old = arg(), new = arg(), waiting = list(1), folded = list(1), data = list(2) }
+  records[i] = { user = arg(), campaign = arg(), old = arg(), new = arg(), waiting = list(1), folded = list(1), data = list(3) }
 end
 for i = 1, #records do
   local r = records[i]
@@ -63,8 +64,12 @@ for i = 1, #records do
   for j = 1, #r.folded do
     call('HDEL', 'n:' .. r.user, r.campaign .. r.folded[j])
   end
-  for j = 1, #r.data, 2 do
-    call('HSET', 'x:' .. r.user, r.campaign .. r.data[j], r.data[j + 1])
+  for j = 1, #r.data, 3 do
+    local key, field, before = 'x:' .. r.user, r.campaign .. r.data[j], ''
+    if r.data[j + 1] == '+' then
+      before = call('HGET', key, field) or ''
+    end
+    call('HSET', key, field, before .. r.data[j + 2])
   end
 end
 write_counts(counts)
