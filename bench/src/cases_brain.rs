@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use campanile_core::expression::{Expression, Scope};
 use campanile_core::facts::Facts;
+use campanile_core::segments::Segments;
 use campanile_core::user::Profile;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -65,6 +66,7 @@ fn facts(profile: &Profile) -> Facts<'_> {
         values: None,
         as_of: Timestamp::UNIX_EPOCH,
         now: Timestamp::UNIX_EPOCH,
+        segments: Segments::none(),
         fallback_zone: &UTC,
     }
 }

@@ -79,7 +79,7 @@ fn whole(block: &Block) -> Vec<String> {
     }
 }
 
-/// A server with the secrets that the pages speak of.
+/// A server with the secrets, segments and lists that the pages speak of.
 async fn server() -> Running {
     let running = Running::sqlite().await;
     for (name, value) in [
@@ -94,6 +94,14 @@ async fn server() -> Running {
             ..Default::default()
         };
         running.api.secrets.clone().put_secret(secret).await.expect("it is stored");
+    }
+    let list = wire::PutUserListRequest { name: "beta-testers".to_owned(), ..Default::default() };
+    running.api.segments.clone().put_user_list(tokio_stream::iter([list])).await.expect("it is put");
+    for name in ["buyers", "staff"] {
+        let segment =
+            wire::Segment { name: name.to_owned(), r#where: "user.vip".to_owned(), ..Default::default() };
+        let request = wire::CreateSegmentRequest { segment: Some(segment), ..Default::default() };
+        running.api.segments.clone().create_segment(request).await.expect("it is stored");
     }
     running
 }

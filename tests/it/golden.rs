@@ -19,10 +19,12 @@ use campanile_core::reason::{Failure, Refusal, Suppression};
 use campanile_core::recent_event::{self, Decided, Met, RecentEvent};
 use campanile_core::sealing::StoredSecret;
 use campanile_core::secret::Secret;
+use campanile_core::segment::SegmentRecord;
 use campanile_core::send_outcome::SendOutcome;
 use campanile_core::settings::{CapPeriod, DeliveryCap, MinimumGap, Settings, SettingsRecord};
 use campanile_core::slug::Slug;
 use campanile_core::user::Profile;
+use campanile_core::user_list::{ListRecord, UserIds};
 use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -437,4 +439,26 @@ fn recent_events_keep_their_bytes() {
     let read = RecentEvent::decode(&written).expect("a recent event");
     assert_eq!((read.number, read.user, read.met.as_slice()), (41, user, met.as_slice()));
     assert_eq!((LogItem::Event(read.event), read.is_imported), (item, false));
+}
+
+#[test]
+fn segments_and_lists_are_kept_as_they_were() {
+    let record = SegmentRecord {
+        name: "buyers".to_owned(),
+        title: "Who buys".to_owned(),
+        condition: "count(\"purchase\") >= 2".to_owned(),
+        revision: 3,
+        created_at: at("2026-11-24T08:00:00Z"),
+        updated_at: at("2026-11-25T08:00:00.5Z"),
+    };
+    let written = serde_json::to_string_pretty(&record).expect("JSON");
+    check("segment.json", &written);
+    assert_eq!(serde_json::from_str::<SegmentRecord>(&written).expect("it is read"), record);
+    let ids = UserIds::new(["mary", "ä\"", "bob"].map(str::to_owned).to_vec()).expect("a list");
+    let record = ids.record("vip", 2, at("2026-11-24T08:00:00Z"));
+    let written = serde_json::to_string_pretty(&record).expect("JSON");
+    check("user_list.json", &written);
+    assert_eq!(serde_json::from_str::<ListRecord>(&written).expect("it is read"), record);
+    check("user_list_ids.json", &String::from_utf8(ids.pack()).expect("text"));
+    assert_eq!(UserIds::unpack(&ids.pack()), Ok(ids));
 }

@@ -64,6 +64,7 @@ mod real_events;
 mod receive;
 mod rehearsal;
 mod sealed_secrets;
+mod segments;
 mod slips;
 mod test_send;
 mod watched_events;

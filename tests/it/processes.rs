@@ -116,7 +116,9 @@ async fn generic_clients_need_no_proto_files() {
         panic!("{answer:?}");
     };
     let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
-    for service in ["CampaignService", "UserService", "EventService", "SendService", "SecretService"] {
+    for service in
+        ["CampaignService", "UserService", "EventService", "SendService", "SecretService", "SegmentService"]
+    {
         assert!(names.contains(&format!("campanile.v1.{service}")), "{names:?}");
     }
     let ask = v1alpha::ServerReflectionRequest {

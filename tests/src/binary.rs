@@ -11,6 +11,7 @@ use std::time::Duration;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
+use campanile_proto::v1::segment_service_client::SegmentServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
 use campanile_proto::v1::settings_service_client::SettingsServiceClient;
 use campanile_proto::v1::user_service_client::UserServiceClient;
@@ -141,6 +142,7 @@ pub struct Api {
     pub sends: SendServiceClient<Channel>,
     pub secrets: SecretServiceClient<Channel>,
     pub settings: SettingsServiceClient<Channel>,
+    pub segments: SegmentServiceClient<Channel>,
 }
 
 impl Api {
@@ -151,7 +153,8 @@ impl Api {
             events: EventServiceClient::new(channel.clone()),
             sends: SendServiceClient::new(channel.clone()),
             secrets: SecretServiceClient::new(channel.clone()),
-            settings: SettingsServiceClient::new(channel),
+            settings: SettingsServiceClient::new(channel.clone()),
+            segments: SegmentServiceClient::new(channel),
         }
     }
 }

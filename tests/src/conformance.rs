@@ -89,6 +89,11 @@ macro_rules! conforms {
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );
+        $crate::conforms!($make, conformance_segments:
+            segments_are_kept_by_revision_and_followed,
+            lists_are_put_whole_and_read_with_their_ids,
+            the_largest_list_is_kept,
+        );
         $crate::conforms!($make, conformance_bounds:
             a_full_event_log_refuses_and_stores_nothing,
             foreign_events_are_put_aside_with_the_rest_of_the_page,

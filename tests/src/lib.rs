@@ -12,6 +12,7 @@ pub mod conformance_queue;
 pub mod conformance_races;
 pub mod conformance_recent;
 pub mod conformance_records;
+pub mod conformance_segments;
 pub mod running;
 
 pub mod binary;

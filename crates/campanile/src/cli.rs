@@ -13,6 +13,7 @@ use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_edits::{DeleteArgs, DuplicateArgs};
 use crate::cli_import::ImportArgs;
 use crate::cli_ledger::{EventsCommand, SendsCommand};
+use crate::cli_segments::{ListCommand, SegmentCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
 use crate::connect::ServerAt;
@@ -70,6 +71,12 @@ pub enum Command {
     Events(EventsCommand),
     /// Say why a user was or was not sent a campaign.
     Explain(ExplainArgs),
+    /// Keep conditions on users by name.
+    #[command(subcommand)]
+    Segment(SegmentCommand),
+    /// Keep lists of users by name.
+    #[command(subcommand)]
+    List(ListCommand),
     /// Keep secrets that webhooks may use.
     #[command(subcommand)]
     Secret(SecretCommand),

@@ -7,6 +7,7 @@ use campanile_core::limits::ANSWER_BYTES_MAX;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
+use campanile_proto::v1::segment_service_client::SegmentServiceClient;
 use campanile_proto::v1::send_service_client::SendServiceClient;
 use campanile_proto::v1::settings_service_client::SettingsServiceClient;
 use campanile_proto::v1::token_service_client::TokenServiceClient;
@@ -71,6 +72,7 @@ pub struct Api {
     pub secrets: SecretServiceClient<Link>,
     pub tokens: TokenServiceClient<Link>,
     pub settings: SettingsServiceClient<Link>,
+    pub segments: SegmentServiceClient<Link>,
 }
 
 pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
@@ -95,6 +97,7 @@ pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
         secrets: SecretServiceClient::new(link()),
         tokens: TokenServiceClient::new(link()),
         settings: SettingsServiceClient::new(link()),
+        segments: SegmentServiceClient::new(link()).max_decoding_message_size(ANSWER_BYTES_MAX),
     })
 }
 

@@ -23,6 +23,7 @@ mod cli_dry_run;
 mod cli_edits;
 mod cli_import;
 mod cli_ledger;
+mod cli_segments;
 mod config;
 mod door;
 mod faces;
@@ -61,12 +62,14 @@ mod cancel;
 mod completions;
 mod event_commands;
 mod explain;
+mod list_commands;
 mod next;
 mod receive;
 mod receive_shown;
 mod receive_tls;
 mod resend;
 mod secret_commands;
+mod segment_commands;
 mod send_commands;
 mod settings_commands;
 mod token_commands;
@@ -139,6 +142,8 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         }
         Command::Token(command) => token_commands::run(api().await?, command, now(), output).await,
         Command::Settings(command) => settings_commands::run(api().await?, command, output).await,
+        Command::Segment(command) => segment_commands::run(api().await?, command, output).await,
+        Command::List(command) => list_commands::run(api().await?, command, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
         Command::Schema => schema(output),
         Command::Completions(args) => {

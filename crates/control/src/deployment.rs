@@ -11,6 +11,7 @@ use campanile_core::limits;
 use campanile_core::network::Policy;
 use campanile_core::ports::{Clock, Store, StoreError, StoredUser};
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_proto::file_keys::nearest;
 use campanile_sender::divert::Divert;
 use campanile_sender::wire::{Wire, WireConfig};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::ears::Ears;
+use crate::followed::Followed;
 use crate::status;
 use crate::trial::{Candidate, Trial};
 
@@ -43,6 +45,8 @@ pub struct Deployment {
     pub ears: Ears,
     /// There is a key to seal secrets with, or they may be stored without.
     pub may_keep_secrets: bool,
+    /// Segments and lists as they were last looked at.
+    pub followed: Followed,
 }
 
 impl Deployment {
@@ -63,7 +67,8 @@ impl Deployment {
         since: Timestamp,
     ) -> Result<Result<Campaign, Faults>, StoreError> {
         let secrets = Secrets::from_iter(self.store.secrets().await?);
-        let rules = Rules { policy: &self.policy, secrets: &secrets, now: since };
+        let segments = self.segments().await?;
+        let rules = Rules { policy: &self.policy, secrets: &secrets, segments: &segments, now: since };
         Ok(Campaign::compile(draft, &rules))
     }
 
@@ -86,6 +91,11 @@ impl Deployment {
         let shard = self.store.layout().shard_of(&user.profile.id);
         let answers = self.store.look_at_caps(shard, &[ask]).await.map_err(status::store)?;
         Ok(Candidate { counted: answers.first().copied(), ..candidate })
+    }
+
+    /// All segments and lists as they are now. Lists that did not change are not read again.
+    pub async fn segments(&self) -> Result<Arc<Segments>, StoreError> {
+        self.followed.segments(self.store.as_ref()).await
     }
 
     /// The campaign of this id, or `NOT_FOUND`.

@@ -1,6 +1,7 @@
 //! Manual entries: users by id, cut by shard into chunks that are each entered once, however often the request comes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use campanile_core::campaign_actions::Action;
 use campanile_core::due_send::Skip;
@@ -9,6 +10,7 @@ use campanile_core::limits;
 use campanile_core::number::{DestinationNo, Shard};
 use campanile_core::ports::{Add, Added};
 use campanile_core::reason::Refusal;
+use campanile_core::segments::Segments;
 use campanile_proto::v1 as wire;
 use campanile_scheduler::manual::{self, Asked, Entered};
 use campanile_scheduler::plan::Planned;
@@ -48,9 +50,9 @@ pub async fn enter(
     };
     let id = if request.request_id.is_empty() { deployment.make_id() } else { request.request_id.clone() };
     let body = deployment.store.layout().hash128("enter-body", &[&asked_for(&request)]);
-    let record = &record;
-    let entering =
-        Entering { deployment, request: &request, values: &values, skip, id: &id, body, planned, record };
+    let segments = deployment.segments().await.map_err(status::store)?;
+    let (record, request, values, id) = (&record, &request, &values, id.as_str());
+    let entering = Entering { deployment, request, values, skip, id, body, planned, segments, record };
     let shards = by_shard(deployment.store.as_ref(), request.users.iter().map(|user| user.user_id.as_str()));
     // A repeat is cut the same way, so a chunk is named by its place.
     let chunks = shards.iter().flat_map(|(shard, places)| {
@@ -106,6 +108,7 @@ struct Entering<'a> {
     /// Hash of all that was asked.
     body: [u8; 16],
     planned: Planned<'a>,
+    segments: Arc<Segments>,
     record: &'a campanile_core::campaign_record::CampaignRecord,
 }
 
@@ -132,7 +135,7 @@ impl Entering<'_> {
                 values: self.values[place].clone(),
             })
             .collect();
-        let request = manual::Request { id: self.id, skip: self.skip, now };
+        let request = manual::Request { id: self.id, skip: self.skip, segments: &self.segments, now };
         let plan = manual::enter(self.record, &self.planned, (layout, shard), &asked, &request);
         let users = asked.iter().zip(&plan.answers).map(|(asked, answer)| write(&asked.user_id, answer));
         let answer = wire::EnterUsersResponse { users: users.collect(), ..Default::default() };

@@ -72,7 +72,8 @@ async fn count(
     let record = as_if_active(record);
     let secrets = Secrets::unchecked();
     let limits = DeploymentLimits::default();
-    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy, &limits);
+    let segments = deployment.segments().await.map_err(status::store)?;
+    let trial = Trial::new((&record, campaign), (&secrets, &segments), &deployment.policy, &limits);
     let next_at = record.schedule.next_at.or_else(|| first_due(campaign, now).ok()?.next_at);
     let own = next_at.filter(|_| campaign.zones.are_own).map(|named| campaign.own_occurrence(named));
     // Each user's own instant where their own clocks count.

@@ -76,7 +76,8 @@ async fn now_(
 ) -> Result<wire::IfNow, Status> {
     let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((record, campaign), &secrets, &deployment.policy, &limits);
+    let segments = deployment.segments().await.map_err(status::store)?;
+    let trial = Trial::new((record, campaign), (&secrets, &segments), &deployment.policy, &limits);
     let entry = entry_of(campaign, imagined);
     let profile = imagined.profile.as_ref();
     let candidate = Candidate { profile, entry: entry.as_ref(), at: now, counted: None };

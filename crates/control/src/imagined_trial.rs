@@ -1,11 +1,14 @@
 //! A trial of what a caller imagines: read, looked up and ready to be asked. Previews and test sends begin here.
 
+use std::sync::Arc;
+
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_proto::v1::{preview_send_request, send_test_request};
 use jiff::Timestamp;
 use tonic::Status;
@@ -21,6 +24,7 @@ pub struct ImaginedTrial<'a> {
     pub campaign: Campaign,
     pub secrets: Secrets,
     limits: DeploymentLimits,
+    segments: Arc<Segments>,
     policy: &'a Policy,
     imagined: Imagined,
     entry: Option<EntryData>,
@@ -37,6 +41,7 @@ impl<'a> ImaginedTrial<'a> {
         let (record, campaign) = imagined::subject(deployment, subject, now).await?;
         let imagined = imagined::imagine(deployment, asked, &record.draft, now).await?;
         let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
+        let segments = deployment.segments().await.map_err(status::store)?;
         let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));
         let limits = deployment.limits().await?;
         Ok(ImaginedTrial {
@@ -44,6 +49,7 @@ impl<'a> ImaginedTrial<'a> {
             campaign,
             secrets,
             limits,
+            segments,
             policy: &deployment.policy,
             imagined,
             entry,
@@ -52,7 +58,7 @@ impl<'a> ImaginedTrial<'a> {
     }
 
     pub fn trial(&self) -> Trial<'_> {
-        Trial::new((&self.record, &self.campaign), &self.secrets, self.policy, &self.limits)
+        Trial::new((&self.record, &self.campaign), (&self.secrets, &self.segments), self.policy, &self.limits)
     }
 
     pub fn candidate(&self) -> Candidate<'_> {

@@ -12,6 +12,7 @@ pub mod serve;
 pub mod campaign_service;
 pub mod event_service;
 pub mod secret_service;
+pub mod segment_service;
 pub mod send_service;
 pub mod settings_service;
 pub mod token_service;
@@ -19,7 +20,10 @@ pub mod user_service;
 
 pub mod deployment;
 pub mod ears;
+pub mod followed;
+pub mod group_use;
 pub mod user_changes;
+pub mod user_lists;
 
 pub mod campaign_edit;
 pub mod campaign_life;

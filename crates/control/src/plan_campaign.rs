@@ -16,6 +16,7 @@ use campanile_core::number::Shard;
 use campanile_core::ports::{OccurrenceKey, StoredUser};
 use campanile_core::reason::Refusal;
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::plan_campaign_request::Subject as Asked;
 use campanile_scheduler::plan::{Chunk, Planned as Planning, plan};
@@ -47,6 +48,7 @@ struct DryRun {
     campaign: Campaign,
     secrets: Secrets,
     limits: DeploymentLimits,
+    segments: Arc<Segments>,
     coming: Coming,
     values: Map<String, Value>,
     entries_max: usize,
@@ -87,8 +89,9 @@ async fn read(deployment: &Deployment, request: wire::PlanCampaignRequest) -> Re
     let coming = coming(&record, &campaign, now, window);
     let record = as_if_active(&record);
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
+    let segments = deployment.segments().await.map_err(status::store)?;
     let limits = deployment.limits().await?;
-    Ok(DryRun { record, campaign, secrets, limits, coming, values, entries_max, now })
+    Ok(DryRun { record, campaign, secrets, limits, segments, coming, values, entries_max, now })
 }
 
 fn read_window(window: Option<prost_types::Duration>, now: Timestamp, faults: &mut Faults) -> Option<Window> {
@@ -108,8 +111,12 @@ impl DryRun {
         deployment: &Deployment,
         progress: &Progress<News>,
     ) -> Result<wire::CampaignPlan, Status> {
-        let trial =
-            Trial::new((&self.record, &self.campaign), &self.secrets, &deployment.policy, &self.limits);
+        let trial = Trial::new(
+            (&self.record, &self.campaign),
+            (&self.secrets, &self.segments),
+            &deployment.policy,
+            &self.limits,
+        );
         let walks = match &self.campaign.when {
             When::Triggered(_) => return self.plan_events(deployment, &trial, progress).await,
             When::Manual => 1,
@@ -210,13 +217,13 @@ struct Sending<'a> {
 
 impl Looking<'_> {
     fn occurrence(&mut self, (place, fired): (usize, &Fired), page: &[StoredUser]) {
-        let DryRun { record, campaign, .. } = self.run;
+        let DryRun { record, campaign, segments, .. } = self.run;
         let layout = self.deployment.store.layout();
         let planning =
             Planning { no: record.no, revision: record.revision, destination: Default::default(), campaign };
         let occurrence = OccurrenceKey { campaign: record.no, at: fired.at };
         let chunk = Chunk { occurrence, users: page, last: u64::MAX };
-        let planned = plan(record, &planning, layout, chunk, fired.fires_at);
+        let planned = plan(record, &planning, (layout, segments), chunk, fired.fires_at);
         self.part.tallies[place].count(&planned.counts);
         let user_of = |no| page.binary_search_by_key(&no, |user| user.no).ok().and_then(|i| page.get(i));
         for entry in &planned.entries {

@@ -54,7 +54,8 @@ async fn rehearse(
     let record = as_if_active(record);
     let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
-    let trial = Trial::new((&record, campaign), &secrets, &deployment.policy, &limits);
+    let segments = deployment.segments().await.map_err(status::store)?;
+    let trial = Trial::new((&record, campaign), (&secrets, &segments), &deployment.policy, &limits);
     match &campaign.when {
         When::OneTime(_) | When::Recurring(_) => {
             let first = first_due(campaign, now).ok().and_then(|first| first.next_at);

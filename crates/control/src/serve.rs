@@ -8,6 +8,7 @@ use campanile_core::limits;
 use campanile_proto::v1::campaign_service_server::CampaignServiceServer;
 use campanile_proto::v1::event_service_server::EventServiceServer;
 use campanile_proto::v1::secret_service_server::SecretServiceServer;
+use campanile_proto::v1::segment_service_server::SegmentServiceServer;
 use campanile_proto::v1::send_service_server::SendServiceServer;
 use campanile_proto::v1::settings_service_server::SettingsServiceServer;
 use campanile_proto::v1::token_service_server::TokenServiceServer;
@@ -27,6 +28,7 @@ use crate::deployment::Deployment;
 use crate::event_service::Events;
 use crate::guard::{self, Guard};
 use crate::secret_service::SecretNames;
+use crate::segment_service::SegmentNames;
 use crate::send_service::Sends;
 use crate::settings_service::SettingsOf;
 use crate::token_service::Tokens;
@@ -66,12 +68,13 @@ pub fn routes(deployment: &Arc<Deployment>, guard: Guard) -> Result<Routes, Fail
         .add_service(bounded!(SendServiceServer, Sends))
         .add_service(bounded!(SecretServiceServer, SecretNames))
         .add_service(bounded!(SettingsServiceServer, SettingsOf))
+        .add_service(bounded!(SegmentServiceServer, SegmentNames))
         .add_service(bounded!(TokenServiceServer, Tokens));
     Ok(Routes::from(routes.into_axum_router().layer(from_fn_with_state(guard, guard::grpc))))
 }
 
 /// What health is told of: the server as a whole, and each service.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "",
     <CampaignServiceServer<Campaigns> as NamedService>::NAME,
     <UserServiceServer<Users> as NamedService>::NAME,
@@ -80,6 +83,7 @@ const NAMES: [&str; 8] = [
     <SecretServiceServer<SecretNames> as NamedService>::NAME,
     <SettingsServiceServer<SettingsOf> as NamedService>::NAME,
     <TokenServiceServer<Tokens> as NamedService>::NAME,
+    <SegmentServiceServer<SegmentNames> as NamedService>::NAME,
 ];
 
 /// Serves until the deployment is stopping, then lets calls in flight end. Health says of every service whether `is_ready`.

@@ -15,6 +15,7 @@ use campanile_core::number::{UserNo, millis};
 use campanile_core::own_zone;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_core::user::Profile;
 use campanile_core::webhook::{Request, Unsendable};
 use campanile_scheduler::campaigns::began_at;
@@ -36,6 +37,7 @@ pub struct Trial<'a> {
     /// Of the record's revision.
     pub campaign: &'a Campaign,
     pub secrets: &'a Secrets,
+    pub segments: &'a Segments,
     pub policy: &'a Policy,
     pub limits: &'a DeploymentLimits,
     pub control: ControlWord,
@@ -90,7 +92,7 @@ pub struct Steps {
 impl<'a> Trial<'a> {
     pub fn new(
         (record, campaign): (&'a CampaignRecord, &'a Campaign),
-        secrets: &'a Secrets,
+        (secrets, segments): (&'a Secrets, &'a Segments),
         policy: &'a Policy,
         limits: &'a DeploymentLimits,
     ) -> Trial<'a> {
@@ -104,7 +106,7 @@ impl<'a> Trial<'a> {
             bits: 0,
         };
         let control = record.control_word().unwrap_or_else(none);
-        Trial { record, campaign, secrets, policy, limits, control }
+        Trial { record, campaign, secrets, segments, policy, limits, control }
     }
 
     pub fn fate(&self, candidate: &Candidate<'_>) -> Fate {
@@ -181,8 +183,12 @@ impl<'a> Trial<'a> {
 
     /// Whether the user belongs to the audience, whatever sets the campaign off.
     pub fn is_in_audience(&self, profile: &Profile, due_at: Timestamp) -> bool {
-        let by_occurrence =
-            Entering::by_occurrence(self.record, self.campaign, due_at, Some(profile), due_at);
+        let by_occurrence = Entering::by_occurrence(
+            (self.record, self.campaign, self.segments),
+            due_at,
+            Some(profile),
+            due_at,
+        );
         entering::refused(&by_occurrence).is_none()
     }
 
@@ -203,13 +209,16 @@ impl<'a> Trial<'a> {
         match candidate.entry {
             Some(EntryData::Event(event)) => {
                 let of = (record, Some(campaign), began_at(record));
-                Entering::by_event(of, event, candidate.at, profile, candidate.at)
+                Entering::by_event(of, self.segments, event, candidate.at, profile, candidate.at)
             }
             Some(EntryData::Values(values)) => {
                 let given = (values, Skip::default());
-                Entering::by_request(record, campaign, given, profile, candidate.at)
+                Entering::by_request((record, campaign, self.segments), given, profile, candidate.at)
             }
-            None => Entering::by_occurrence(record, campaign, candidate.at, profile, candidate.at),
+            None => {
+                let of = (record, campaign, self.segments);
+                Entering::by_occurrence(of, candidate.at, profile, candidate.at)
+            }
         }
     }
 
@@ -276,6 +285,7 @@ impl<'a> Trial<'a> {
             opened: None,
             kept: None,
             secrets: self.secrets,
+            segments: self.segments,
             policy: self.policy,
             limits: self.limits,
             counted: candidate.counted,

@@ -21,6 +21,8 @@ use crate::own_zone::{self, OwnOccurrence};
 use crate::quiet_hours::QuietHours;
 use crate::retry::RetrySchedule;
 use crate::secret::Secrets;
+use crate::segment::Named;
+use crate::segments::Segments;
 use crate::throttle::Throttle;
 use crate::user::Profile;
 
@@ -29,6 +31,8 @@ use crate::user::Profile;
 pub struct Rules<'a> {
     pub policy: &'a Policy,
     pub secrets: &'a Secrets,
+    /// What conditions may name.
+    pub segments: &'a Segments,
     /// When it was written: what `now` means, and where `every 2 weeks` counts from.
     pub now: Timestamp,
 }
@@ -37,7 +41,12 @@ pub struct Rules<'a> {
 #[derive(Debug)]
 pub struct Campaign {
     pub draft: Draft,
+    /// Who: its condition, narrowed by the segments it includes and excludes.
     pub audience: Expression,
+    /// The condition of the audience as its author wrote it.
+    condition: Expression,
+    /// Segments and lists that its audience names itself: a send waits while one of them is not there.
+    pub named: Named,
     pub when: When,
     /// Of the delivery's wall-clock times, and for users without a zone.
     pub zones: Zones,
@@ -61,8 +70,11 @@ impl Campaign {
         campaign_fields::check(&draft, &mut faults);
         campaign_fields::refuse_later(&draft, &mut faults);
         let zones = Zones::read(&draft.delivery, &mut faults);
-        let audience = audience(&draft, &mut faults);
+        let audience = audience(&draft, rules.segments, &mut faults);
         let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, &mut faults);
+        for (field, condition) in when.iter().flat_map(conditions) {
+            rules.segments.check(&condition.named(), &field, &mut faults);
+        }
         let default = match draft.delivery.kind {
             Some(Kind::OneTime(_)) => RetrySchedule::long(),
             _ => RetrySchedule::short(),
@@ -74,13 +86,16 @@ impl Campaign {
             quiet_hours.and_then(|hours| QuietHours::read(hours, "limits.quiet_hours", &mut faults));
         let actions = campaign_actions::compile(&draft, rules, &mut faults);
         match (audience, when, actions) {
-            (Some(audience), Some(when), Some(actions)) if faults.is_empty() => {
+            (Some((audience, condition)), Some(when), Some(actions)) if faults.is_empty() => {
+                let named = audience.named();
                 let expiry = draft.limits.expiry;
                 let holdback = (draft.audience.holdback_percent * 10.0).round() as u16;
                 let holdback_salt = format!("holdback:{}", draft.id);
                 Ok(Campaign {
                     draft,
                     audience,
+                    condition,
+                    named,
                     when,
                     zones,
                     actions,
@@ -99,8 +114,11 @@ impl Campaign {
     /// As it was saved, at `since`. It was checked then; where it may send, and with which secrets, is asked when it is
     /// rendered.
     pub fn compile_saved(draft: Draft, since: Timestamp) -> Result<Campaign, Faults> {
-        let (policy, secrets) = (Policy::unchecked(), Secrets::unchecked());
-        Campaign::compile(draft, &Rules { policy: &policy, secrets: &secrets, now: since })
+        let (policy, secrets, segments) = (Policy::unchecked(), Secrets::unchecked(), Segments::unchecked());
+        Campaign::compile(
+            draft,
+            &Rules { policy: &policy, secrets: &secrets, segments: &segments, now: since },
+        )
     }
 
     /// Whether the user belongs to the audience.
@@ -177,22 +195,34 @@ impl Campaign {
     pub fn expressions(&self) -> Vec<(String, &Expression)> {
         let mut all = Vec::new();
         if !self.draft.audience.condition.is_empty() {
-            all.push(("audience.where".to_owned(), &self.audience));
+            all.push(("audience.where".to_owned(), &self.condition));
         }
-        if let When::Triggered(triggered) = &self.when {
-            for (i, trigger) in triggered.triggers.iter().enumerate() {
-                if let Some(condition) = &trigger.condition {
-                    all.push((format!("delivery.triggered.when[{i}].where"), condition));
-                }
-            }
-            for (i, rule) in triggered.cancel_on.iter().enumerate() {
-                if let Some(condition) = &rule.condition {
-                    all.push((format!("delivery.triggered.cancel_on[{i}].where"), condition));
-                }
-            }
-        }
+        all.extend(conditions(&self.when));
         all
     }
+
+    /// Segments and lists that any of its conditions names.
+    pub fn all_named(&self) -> Named {
+        let mut named = self.named.clone();
+        for (_, expression) in self.expressions() {
+            named.extend(expression.named());
+        }
+        named
+    }
+}
+
+/// The conditions of a delivery, with the paths of their fields.
+fn conditions(when: &When) -> Vec<(String, &Expression)> {
+    let When::Triggered(triggered) = when else { return Vec::new() };
+    let triggers = triggered.triggers.iter().enumerate().filter_map(|(i, trigger)| {
+        let condition = trigger.condition.as_ref()?;
+        Some((format!("delivery.triggered.when[{i}].where"), condition))
+    });
+    let cancels = triggered.cancel_on.iter().enumerate().filter_map(|(i, rule)| {
+        let condition = rule.condition.as_ref()?;
+        Some((format!("delivery.triggered.cancel_on[{i}].where"), condition))
+    });
+    triggers.chain(cancels).collect()
 }
 
 fn throttle(written: &str, faults: &mut Faults) -> Option<Throttle> {
@@ -202,15 +232,32 @@ fn throttle(written: &str, faults: &mut Faults) -> Option<Throttle> {
     Throttle::parse(written).map_err(|text| faults.add("limits.throttle", text)).ok()
 }
 
-/// Everybody is never the default where a whole audience is addressed.
-fn audience(draft: &Draft, faults: &mut Faults) -> Option<Expression> {
-    let written = draft.audience.condition.trim();
-    if !written.is_empty() {
-        return expression(&draft.audience.condition, Scope::Audience, "audience.where", faults);
+/// The audience, and its condition alone. Everybody is never the default where a whole audience is addressed.
+fn audience(draft: &Draft, segments: &Segments, faults: &mut Faults) -> Option<(Expression, Expression)> {
+    let (include, exclude) = (&draft.audience.include_segments, &draft.audience.exclude_segments);
+    let addresses_all = matches!(draft.delivery.kind, Some(Kind::OneTime(_) | Kind::Recurring(_)));
+    let written = match draft.audience.condition.trim() {
+        "" if addresses_all && include.is_empty() => {
+            faults.add("audience.where", "is missing: say who, or write everyone if everybody is meant");
+            return None;
+        }
+        "" => "everyone",
+        _ => &draft.audience.condition,
+    };
+    for (names, field) in [(include, "audience.include_segments"), (exclude, "audience.exclude_segments")] {
+        let named = Named { segments: names.clone(), ..Named::default() };
+        segments.check(&named, field, faults);
     }
-    if matches!(draft.delivery.kind, Some(Kind::OneTime(_) | Kind::Recurring(_))) {
-        faults.add("audience.where", "is missing: say who, or write everyone if everybody is meant");
+    let condition = expression(written, Scope::Audience, "audience.where", faults)?;
+    segments.check(&condition.named(), "audience.where", faults);
+    if include.iter().chain(exclude).any(|name| campaign_fields::check_slug(name).is_err()) {
         return None;
     }
-    expression("everyone", Scope::Audience, "audience.where", faults)
+    match Expression::audience(written, include, exclude) {
+        Ok(audience) => Some((audience, condition)),
+        Err(wrong) => {
+            wrong.into_iter().for_each(|fault| faults.add("audience.where", fault.text));
+            None
+        }
+    }
 }

@@ -48,6 +48,8 @@ pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
     if !(0.0..=100.0).contains(&holdback) || (tenths - tenths.round()).abs() > 1e-6 {
         faults.add("audience.holdback_percent", "expected 0 to 100 in steps of 0.1");
     }
+    check_segments(&draft.audience.include_segments, "audience.include_segments", faults);
+    check_segments(&draft.audience.exclude_segments, "audience.exclude_segments", faults);
     if draft.limits.weight > 255 {
         faults.add("limits.weight", "expected 1 to 255");
     }
@@ -65,6 +67,19 @@ pub fn check_slug(slug: &str) -> Result<(), String> {
         Err(format!("expected 1 to {} characters of a-z, 0-9 and -", limits::SLUG_BYTES_MAX))
     } else {
         Ok(())
+    }
+}
+
+/// Segments that an audience includes or excludes.
+fn check_segments(names: &[String], field: &str, faults: &mut Faults) {
+    if names.len() > limits::AUDIENCE_SEGMENTS_MAX {
+        let most = limits::AUDIENCE_SEGMENTS_MAX;
+        faults.add(field, format!("has {} segments, at most {most} are allowed", names.len()));
+    }
+    for (i, name) in names.iter().enumerate().take(limits::AUDIENCE_SEGMENTS_MAX) {
+        if let Err(text) = check_slug(name) {
+            faults.add(format!("{field}[{i}]"), text);
+        }
     }
 }
 
@@ -96,9 +111,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
             faults.add(field, format!("{what} not available in this version"));
         }
     };
-    let audience = &draft.audience;
-    later(!audience.include_segments.is_empty(), "audience.include_segments", "segments are");
-    later(!audience.exclude_segments.is_empty(), "audience.exclude_segments", "segments are");
     later(draft.actions.len() > 1, "actions", "several messages are");
     for action in draft.actions.iter().take(1) {
         refuse_later_action(action, &mut later);

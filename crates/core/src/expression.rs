@@ -23,6 +23,7 @@ use crate::expression_survey::{self, Names};
 use crate::expression_tree::{Condition, Node};
 use crate::facts::Facts;
 use crate::limits;
+use crate::segment::Named;
 
 /// Where an expression stands, and so which names it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +53,33 @@ impl PartialEq for Expression {
 impl Expression {
     /// Reads and checks `text`. All wrong names, tests and types are told at once; of wrong syntax, the first.
     pub fn parse(text: &str, scope: Scope) -> Result<Expression, Vec<ExpressionFault>> {
+        Expression::parse_within(text, scope, limits::EXPRESSION_BYTES_MAX)
+    }
+
+    /// An audience: everybody for whom `condition` holds, who is in all of the segments `include` and in none of `exclude`. Names
+    /// and number of segments were checked before.
+    pub(crate) fn audience(
+        condition: &str,
+        include: &[String],
+        exclude: &[String],
+    ) -> Result<Expression, Vec<ExpressionFault>> {
+        let own = Expression::parse(condition, Scope::Audience)?;
+        if include.is_empty() && exclude.is_empty() {
+            return Ok(own);
+        }
+        let mut parts = Vec::new();
+        if !own.is_everyone() {
+            parts.push(format!("({})", condition.trim()));
+        }
+        parts.extend(include.iter().map(|name| format!("in_segment(\"{name}\")")));
+        parts.extend(exclude.iter().map(|name| format!("not in_segment(\"{name}\")")));
+        Expression::parse_within(&parts.join(" and "), Scope::Audience, usize::MAX)
+    }
+
+    fn parse_within(text: &str, scope: Scope, bytes_max: usize) -> Result<Expression, Vec<ExpressionFault>> {
         let mut faults = FaultList::new(text);
-        if text.len() > limits::EXPRESSION_BYTES_MAX {
-            let most = limits::EXPRESSION_BYTES_MAX;
+        if text.len() > bytes_max {
+            let most = bytes_max;
             faults.add(0, format!("an expression has at most {most} bytes, this one has {}", text.len()));
             return Err(faults.into_faults());
         }
@@ -119,6 +144,16 @@ impl Expression {
         let mut warnings = FaultList::new(&self.text);
         expression_survey::warn(&self.root, &self.text, &mut warnings);
         warnings.into_faults()
+    }
+
+    /// The segments and lists it names.
+    pub fn named(&self) -> Named {
+        let names = self.names();
+        Named { segments: names.segments.into_iter().collect(), lists: names.lists.into_iter().collect() }
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// The attributes, properties, values and events it looks at.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::event::Event;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
+use crate::segments::Segments;
 use crate::user::Profile;
 
 /// A user, an event and an instant, owned; `facts` lends them.
@@ -26,6 +27,7 @@ impl Example {
             values: Some(&self.values),
             as_of: self.as_of,
             now: self.as_of,
+            segments: Segments::none(),
             fallback_zone: &self.fallback_zone,
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::expression::shorten;
 use crate::expression_given::Given;
 use crate::expression_match::holds;
-use crate::expression_tree::{Condition, Node, Operand, Test};
+use crate::expression_tree::{Condition, Node, Operand, Source, Test};
 use crate::expression_value::{Exact, Seen};
 use crate::time_value::TimeValue;
 
@@ -41,6 +41,8 @@ pub struct ValueSeen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joined {
     ByAnd,
+    /// A segment, by its own condition.
+    BySegment,
     Otherwise,
 }
 
@@ -54,6 +56,10 @@ impl Explanation {
         }
         let culprit = match self.joined {
             Joined::ByAnd => self.parts.iter().find(|part| !part.result),
+            Joined::BySegment => {
+                let why = self.parts.first().and_then(Explanation::first_false)?;
+                return Some(format!("{} was false: {why}", self.text));
+            }
             Joined::Otherwise => None,
         };
         Some(culprit.and_then(Explanation::first_false).unwrap_or_else(|| self.phrase()))
@@ -90,6 +96,9 @@ impl Explanation {
 }
 
 pub(crate) fn explain<'a>(node: &'a Node, text: &str, given: &Given<'a>) -> Explanation {
+    if let Some(explanation) = explain_segment(node, text, given) {
+        return explanation;
+    }
     let parts: Vec<Explanation> =
         node.condition.parts().iter().map(|part| explain(part, text, given)).collect();
     let (result, joined) = match &node.condition {
@@ -100,6 +109,22 @@ pub(crate) fn explain<'a>(node: &'a Node, text: &str, given: &Given<'a>) -> Expl
     };
     let text_shown = one_line(node.span.of(text), TEXT_CHARS_MAX);
     Explanation { text: text_shown, result, seen: seen(&node.condition, text, given), parts, joined }
+}
+
+/// A segment is explained by its own condition.
+fn explain_segment<'a>(node: &'a Node, text: &str, given: &Given<'a>) -> Option<Explanation> {
+    let Condition::Truth(Operand { source: Source::InSegment(name), .. }) = &node.condition else {
+        return None;
+    };
+    let (expression, inside) = given.inside(name)?;
+    let why = explain(expression.root(), expression.text(), &inside);
+    Some(Explanation {
+        text: one_line(node.span.of(text), TEXT_CHARS_MAX),
+        result: why.result,
+        seen: Vec::new(),
+        parts: vec![why],
+        joined: Joined::BySegment,
+    })
 }
 
 fn seen<'a>(condition: &'a Condition, text: &str, given: &Given<'a>) -> Vec<ValueSeen> {

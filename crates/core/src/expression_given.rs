@@ -12,10 +12,13 @@ use serde_json::Value;
 
 use crate::behaviour::Reading;
 use crate::bucket::bucket;
+use crate::expression::Expression;
+use crate::expression_match::holds;
 use crate::expression_parser::Step;
 use crate::expression_tree::{Operand, Root, Source};
 use crate::expression_value::{Exact, Seen};
 use crate::facts::Facts;
+use crate::limits;
 use crate::time_value::TimeValue;
 
 /// What an expression is matched against: a user's facts, or an answer.
@@ -23,15 +26,26 @@ pub(crate) struct Given<'a> {
     facts: Option<&'a Facts<'a>>,
     response: Option<(u16, &'a Value)>,
     zone: OnceCell<TimeZone>,
+    /// Segments inside segments.
+    depth: usize,
 }
 
 impl<'a> Given<'a> {
     pub(crate) fn facts(facts: &'a Facts<'a>) -> Given<'a> {
-        Given { facts: Some(facts), response: None, zone: OnceCell::new() }
+        Given { facts: Some(facts), response: None, zone: OnceCell::new(), depth: 0 }
     }
 
     pub(crate) fn response(status: u16, body: &'a Value) -> Given<'a> {
-        Given { facts: None, response: Some((status, body)), zone: OnceCell::new() }
+        Given { facts: None, response: Some((status, body)), zone: OnceCell::new(), depth: 0 }
+    }
+
+    /// The condition of a segment, and what it is matched against. None: there is none, or it lies too deep.
+    pub(crate) fn inside(&self, segment: &str) -> Option<(&'a Expression, Given<'a>)> {
+        let facts = self.facts?;
+        let expression = &facts.segments.get(segment)?.expression;
+        let depth = self.depth + 1;
+        let given = Given { facts: self.facts, response: None, zone: self.zone.clone(), depth };
+        (depth <= limits::SEGMENT_DEPTH_MAX).then_some((expression, given))
     }
 
     pub(crate) fn as_of(&self) -> Option<Timestamp> {
@@ -89,6 +103,14 @@ impl<'a> Given<'a> {
                 }
             }
             Source::Ago(length) => instant(self.ago(*length)?),
+            Source::InSegment(name) => {
+                let (expression, given) = self.inside(name)?;
+                Seen::Truth(holds(expression.root(), &given))
+            }
+            Source::InList(name) => {
+                let facts = self.facts?;
+                Seen::Truth(facts.segments.list(name)?.ids.contains(&facts.profile.id))
+            }
             Source::EventName => Seen::Text(&self.facts?.event?.name),
             Source::EventValue => Seen::Number(Exact::Fraction(self.facts?.event?.value? + 0.0)),
             Source::EventTime => instant(self.facts?.event?.occurred_at),

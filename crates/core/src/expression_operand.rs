@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use crate::behaviour::{Figure, Window};
+use crate::campaign_fields::check_slug;
 use crate::duration_text;
 use crate::expression::{FaultList, Scope};
 use crate::expression_parser::{Form, Step, Syntax};
@@ -57,6 +58,7 @@ impl Operand {
             Source::EventValue | Source::Status => Kind::Number,
             Source::Time(_) | Source::FirstSeen | Source::LastSeen => Kind::Time,
             Source::Ago(_) | Source::EventTime => Kind::Time,
+            Source::InSegment(_) | Source::InList(_) => Kind::Truth,
         }
     }
 }
@@ -71,7 +73,7 @@ pub(crate) fn literal_kind(value: &Value) -> Kind {
 }
 
 /// A function's name and how it is written.
-const FUNCTIONS: [(&str, &str); 10] = [
+const FUNCTIONS: [(&str, &str); 12] = [
     ("count", "count(\"purchase\")"),
     ("sum", "sum(\"purchase\")"),
     ("avg", "avg(\"purchase\")"),
@@ -82,10 +84,12 @@ const FUNCTIONS: [(&str, &str); 10] = [
     ("ago", "ago(\"30d\")"),
     ("bucket", "bucket(\"salt\")"),
     ("range", "range(0, 100)"),
+    ("in_segment", "in_segment(\"buyers\")"),
+    ("in_list", "in_list(\"beta-testers\")"),
 ];
 
 /// Names kept for later versions.
-const LATER: [&str; 5] = ["previous", "received", "failed", "in_segment", "in_list"];
+const LATER: [&str; 3] = ["previous", "received", "failed"];
 
 const USER_NAMES: [&str; 6] = ["user", "user_id", "lifetime_value", "first_seen", "last_seen", "everyone"];
 const ENTRY_NAMES: [&str; 4] = ["properties", "event", "values", "change"];
@@ -213,8 +217,16 @@ fn call(name: &str, given: &[Syntax], scope: Scope) -> Result<Source, String> {
     };
     match name {
         "ago" => duration_text::parse(text).map(Source::Ago),
+        "in_segment" => group("segment", text).map(Source::InSegment),
+        "in_list" => group("list", text).map(Source::InList),
         _ => Ok(Source::Bucket(text.clone())),
     }
+}
+
+/// The name of a segment or list.
+fn group(what: &str, name: &str) -> Result<String, String> {
+    check_slug(name).map_err(|text| format!("the name of a {what} {text}"))?;
+    Ok(name.to_owned())
 }
 
 /// An event's name, and for most figures the days it looks back over.

@@ -17,7 +17,9 @@ pub struct Names {
     pub values: BTreeSet<String>,
     /// Events whose behaviour it asks for.
     pub events: BTreeSet<String>,
-    /// Whether time alone can change the answer.
+    pub segments: BTreeSet<String>,
+    pub lists: BTreeSet<String>,
+    /// Whether time alone can change the answer; of segments, their own conditions say.
     pub time: bool,
 }
 
@@ -41,6 +43,8 @@ fn gather(node: &Node, names: &mut Names) {
                 names.time |= window.is_some();
                 (&mut names.events, Some(event))
             }
+            Source::InSegment(name) => (&mut names.segments, Some(name)),
+            Source::InList(name) => (&mut names.lists, Some(name)),
             Source::Ago(_) => {
                 names.time = true;
                 continue;

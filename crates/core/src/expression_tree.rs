@@ -1,6 +1,6 @@
 //! Pure. The typed tree of an expression: what was checked, ready to be matched.
 //!
-//! Made only by `expression_check`; new conditions (windows, history, segments) are new variants here.
+//! Made only by `expression_check`; new conditions are new variants here.
 
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ pub(crate) enum Source {
     Behaviour(Figure, String, Option<Window>),
     Ago(Duration),
     Bucket(String),
+    InSegment(String),
+    InList(String),
     EventName,
     EventValue,
     EventTime,
@@ -224,6 +226,8 @@ impl Operand {
             }
             Source::Ago(length) => json!({"ago": duration_text::show(*length)}),
             Source::Bucket(salt) => json!({"bucket": salt}),
+            Source::InSegment(name) => json!({"in_segment": name}),
+            Source::InList(name) => json!({"in_list": name}),
         }
     }
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::event::Event;
+use crate::segments::Segments;
 use crate::user::Profile;
 
 /// The facts about one user at one instant.
@@ -19,6 +20,8 @@ pub struct Facts<'a> {
     pub as_of: Timestamp,
     /// What templates call `now`: the instant of the first claim, the same over all attempts.
     pub now: Timestamp,
+    /// What `in_segment` and `in_list` ask.
+    pub segments: &'a Segments,
     /// For users without a zone of their own.
     pub fallback_zone: &'a TimeZone,
 }

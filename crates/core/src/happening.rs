@@ -227,6 +227,7 @@ mod tests {
             values: None,
             as_of: Timestamp::UNIX_EPOCH,
             now: Timestamp::UNIX_EPOCH,
+            segments: crate::segments::Segments::none(),
             fallback_zone: &TimeZone::UTC,
         };
         for (text, expected) in [

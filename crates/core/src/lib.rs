@@ -125,9 +125,15 @@ pub mod ports_changes;
 pub mod ports_kept;
 pub mod quiet_hours;
 pub mod retry;
+pub mod segment;
+pub mod segment_port;
+pub mod segments;
+#[cfg(test)]
+mod segments_tests;
 pub mod sends_query;
 pub mod settings;
 pub mod settings_port;
 pub mod settled;
 pub mod throttle;
 pub mod triggered;
+pub mod user_list;

@@ -82,6 +82,20 @@ pub const EXPRESSION_DEPTH_MAX: usize = 64;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 256 * 1024;
 /// `matching` patterns of one expression.
 pub const PATTERNS_MAX: usize = 16;
+/// Segments of a deployment.
+pub const SEGMENTS_MAX: usize = 1_000;
+/// Segments inside segments.
+pub const SEGMENT_DEPTH_MAX: usize = 16;
+/// Segments that one condition asks, those inside them counted: each is matched anew.
+pub const SEGMENTS_ASKED_MAX: usize = 256;
+/// Segments that an audience includes, and that it excludes.
+pub const AUDIENCE_SEGMENTS_MAX: usize = 16;
+/// Lists of a deployment; every process holds all of them.
+pub const USER_LISTS_MAX: usize = 100;
+/// Ids of one list.
+pub const USER_LIST_IDS_MAX: usize = 100_000;
+/// And together, in bytes.
+pub const USER_LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Text of a cron expression, in bytes.
 pub const CRON_BYTES_MAX: usize = 256;
 /// Times of day of one calendar rule (every five minutes); cron says more often.

@@ -4,8 +4,7 @@
 //! that timed out may have been carried out. Every answer of a store tells the clock what the store's time is.
 //! One conformance suite holds every store to what is written here.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::{future::Future, pin::Pin};
 
 use jiff::Timestamp;
 
@@ -73,8 +72,7 @@ pub trait Store:
     + Tokens
     + CampaignHistories
     + SettingsStore
-    + Send
-    + Sync
+    + crate::segment_port::SegmentStore
 {
     fn layout(&self) -> &Layout;
 
@@ -128,6 +126,8 @@ pub struct Changes {
     pub secrets: bool,
     /// The deployment's settings were changed.
     pub settings: bool,
+    /// A segment or a list was put or deleted.
+    pub segments: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::fault::Faults;
 use crate::network::Policy;
 use crate::secret::{Secret, Secrets};
+use crate::segments::Segments;
 use crate::user::Profile;
 use crate::webhook::RenderContext;
 
@@ -84,6 +85,7 @@ impl Sample {
                 values: self.values.as_ref(),
                 as_of: "2026-07-01T12:00:00Z".parse().unwrap(),
                 now: "2026-07-01T12:00:01Z".parse().unwrap(),
+                segments: Segments::none(),
                 fallback_zone: &self.zone,
             },
             due_at: "2026-07-01T12:00:00Z".parse().unwrap(),

@@ -8,7 +8,7 @@ use campanile_core::draft::Draft;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo};
 use campanile_core::ports::{Answer, Campaigns, Changed, Changes, StoreError};
-use futures_util::future::{try_join_all, try_join3};
+use futures_util::future::{try_join_all, try_join4};
 use serde::de::DeserializeOwned;
 
 use crate::arguments::{Arguments, at_most};
@@ -108,13 +108,16 @@ impl RedisStore {
     async fn changes_since(&self, cursor: &str) -> Result<Changes, StoreError> {
         let known = read_cursor(cursor);
         let since = known.map(|[seq, ..]| seq.to_string()).unwrap_or_default();
-        let (mut changes, mut secrets, settings) = try_join3(
+        let version = || Arguments::new().bytes("version");
+        let (mut changes, mut secrets, settings, mut segments) = try_join4(
             self.run_on(&keys::CHANGES, &self.scripts.changes, Arguments::new().bytes(since)),
-            self.run_on(&[keys::SECRETS], &self.scripts.read_secrets, Arguments::new().bytes("version")),
+            self.run_on(&[keys::SECRETS], &self.scripts.read_secrets, version()),
             self.settings_revision(),
+            self.run_on(&[keys::SEGMENTS], &self.scripts.read_segments, version()),
         )
         .await?;
-        let (now, all, version) = (changes.int()?, changes.int()? == 1, secrets.int()?);
+        let (now, all) = (changes.int()?, changes.int()? == 1);
+        let (secrets, segments) = (secrets.int()?, segments.int()?);
         let mut numbers = Vec::new();
         while !changes.is_empty() {
             numbers.push(campaign_no(changes.int()?)?);
@@ -122,10 +125,11 @@ impl RedisStore {
         numbers.sort_unstable();
         numbers.dedup();
         Ok(Changes {
-            cursor: format!("{now}.{version}.{settings}"),
+            cursor: format!("{now}.{secrets}.{settings}.{segments}"),
             campaigns: if all { Changed::All } else { Changed::These(numbers) },
-            secrets: known.is_none_or(|[_, seen, _]| seen != version),
-            settings: known.is_none_or(|[.., seen]| seen != settings),
+            secrets: known.is_none_or(|[_, seen, ..]| seen != secrets),
+            settings: known.is_none_or(|[_, _, seen, _]| seen != settings),
+            segments: known.is_none_or(|[.., seen]| seen != segments),
         })
     }
 
@@ -147,10 +151,10 @@ impl RedisStore {
 }
 
 /// The last change that was seen, of campaigns, secrets and settings.
-fn read_cursor(cursor: &str) -> Option<[i64; 3]> {
+fn read_cursor(cursor: &str) -> Option<[i64; 4]> {
     let mut numbers = cursor.split('.').map(str::parse);
     let mut next = || numbers.next()?.ok();
-    Some([next()?, next()?, next()?])
+    Some([next()?, next()?, next()?, next()?])
 }
 
 fn campaign_no(n: i64) -> Result<CampaignNo, StoreError> {

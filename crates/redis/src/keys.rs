@@ -10,6 +10,7 @@
 //! | `cp:changes`, `{cp:changes}:seq`, `{cp:changes}:open` | zset, int, zset | campaign number by its last change; last change; changes begun |
 //! | `cp:secrets`, `cp:tokens` | hash | `=name` -> JSON of a secret, of an access token; `version` |
 //! | `cp:settings` | hash | `version`, `doc`: revision and JSON of the deployment's settings |
+//! | `cp:segments`, `{cp:segments}:ids:<name>` | hash, string | `s=name` and `l=name` -> JSON of a segment, of a list; `s#name` and `l#name` their revisions; `version`; JSON of a list's ids |
 //! | `P id:<bucket>`, `P un` | hash, int | user id -> number (5 bytes); last number |
 //! | `P u:<5>` | string | version (8 bytes), packed profile |
 //! | `P x:<5>` | hash | campaign + key -> what an entry keeps until its send ended |
@@ -44,6 +45,8 @@ pub const LAYOUT: &str = "cp:layout";
 pub const SECRETS: &str = "cp:secrets";
 pub const TOKENS: &str = "cp:tokens";
 pub const SETTINGS: &str = "cp:settings";
+/// Segments and lists; the ids of a list lie beside it, in the same slot.
+pub const SEGMENTS: &str = "cp:segments";
 /// Names, their numbers, and the ids of campaigns in order; one slot.
 pub const NAMES: [&str; 3] = ["cp:names", "{cp:names}:seq", "{cp:names}:ids"];
 /// Changes, their number, and the open ones; one slot.
@@ -72,6 +75,11 @@ pub(crate) fn throttle(no: CampaignNo) -> String {
 
 pub(crate) fn revision(no: CampaignNo, revision: u32) -> String {
     format!("{{cp:c:{}}}:r:{revision}", no.0)
+}
+
+/// The ids of a list of users.
+pub(crate) fn list_ids(name: &str) -> String {
+    format!("{{{SEGMENTS}}}:ids:{name}")
 }
 
 /// Which part of an id map or of a day's event ids a hash belongs to.
@@ -128,6 +136,7 @@ mod tests {
         for keys in [NAMES, CHANGES] {
             assert!(keys.iter().all(|key| Slot::for_key(key) == Slot::for_key(keys[0])), "{keys:?}");
         }
+        assert_eq!(Slot::for_key(SEGMENTS), Slot::for_key(list_ids("vip")));
         let (record, revision) = (campaign(CampaignNo(7)), revision(CampaignNo(7), 3));
         assert_eq!(Slot::for_key(record), Slot::for_key(revision));
     }

@@ -25,6 +25,7 @@ mod limits;
 mod occurrences;
 mod queue;
 mod secrets;
+mod segments;
 mod settings;
 mod settle;
 mod users;

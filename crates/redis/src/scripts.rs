@@ -52,6 +52,7 @@ scripts! {
     begin_change [] end_change [] changes []
     secrets [] read_secrets []
     save_settings [] read_settings []
+    segments [] read_segments []
     open_users [] save_users [] change_users [] list_users [PEOPLE]
     accept_events [] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []

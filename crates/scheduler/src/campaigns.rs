@@ -13,6 +13,7 @@ use campanile_core::happening::{Happening, trigger_of};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
+use campanile_core::segments::Segments;
 use jiff::Timestamp;
 
 use crate::plan::Planned;
@@ -26,6 +27,8 @@ pub struct Campaigns {
     /// By what sets them off that is not an event.
     by_happening: HashMap<TriggerOn, BTreeSet<CampaignNo>>,
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
+    /// What conditions name, as of the last refresh.
+    pub segments: Arc<Segments>,
     /// Each shard's control number up to which campaigns are known.
     seen: HashMap<Shard, u64>,
     /// Campaigns whose control words are still to be shown.
@@ -82,6 +85,9 @@ impl Campaigns {
         };
         for record in records {
             self.learn(store, record).await?;
+        }
+        if changes.segments {
+            self.segments = Arc::new(store.read_segments(&self.segments).await?);
         }
         self.cursor = changes.cursor;
         Ok(())

@@ -16,6 +16,7 @@ use campanile_core::facts::Facts;
 use campanile_core::limits;
 use campanile_core::own_zone;
 use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::segments::Segments;
 use campanile_core::triggered::{Triggered, Window};
 use campanile_core::user::Profile;
 use jiff::{SignedDuration, Timestamp};
@@ -33,6 +34,8 @@ pub struct Entering<'a> {
     /// Of the revision that is decided under. None: it is over and no longer known.
     pub campaign: Option<&'a Campaign>,
     pub cause: Cause<'a>,
+    /// What conditions may name.
+    pub segments: &'a Segments,
     /// None: there is no such user.
     pub profile: Option<&'a Profile>,
     /// When the first send of the entry would be due.
@@ -113,19 +116,19 @@ pub fn steps(entering: &Entering<'_>) -> Vec<Step> {
 
 impl<'a> Entering<'a> {
     pub fn by_occurrence(
-        record: &'a CampaignRecord,
-        campaign: &'a Campaign,
+        (record, campaign, segments): (&'a CampaignRecord, &'a Campaign, &'a Segments),
         due_at: Timestamp,
         profile: Option<&'a Profile>,
         now: Timestamp,
     ) -> Entering<'a> {
-        let cause = Cause::Occurrence;
-        Entering { record, campaign: Some(campaign), cause, profile, due_at, standing: None, now }
+        let (campaign, cause) = (Some(campaign), Cause::Occurrence);
+        Entering { record, campaign, segments, cause, profile, due_at, standing: None, now }
     }
 
     /// With what is known of the campaign; the delay of a triggered one counts from the event.
     pub fn by_event(
         (record, campaign, began_at): (&'a CampaignRecord, Option<&'a Campaign>, Option<Timestamp>),
+        segments: &'a Segments,
         event: &'a Event,
         accepted_at: Timestamp,
         profile: Option<&'a Profile>,
@@ -134,20 +137,19 @@ impl<'a> Entering<'a> {
         let cause = Cause::Event { event, accepted_at, began_at };
         let occurred_at = event.occurred_at.min(accepted_at);
         let undelayed =
-            Entering { record, campaign, cause, profile, due_at: occurred_at, standing: None, now };
+            Entering { record, campaign, segments, cause, profile, due_at: occurred_at, standing: None, now };
         let due_at = undelayed.delayed().and_then(Result::ok).unwrap_or(occurred_at);
         Entering { due_at, ..undelayed }
     }
 
     pub fn by_request(
-        record: &'a CampaignRecord,
-        campaign: &'a Campaign,
+        (record, campaign, segments): (&'a CampaignRecord, &'a Campaign, &'a Segments),
         (values, skip): (&'a Map<String, Value>, Skip),
         profile: Option<&'a Profile>,
         now: Timestamp,
     ) -> Entering<'a> {
-        let cause = Cause::Request { values, skip };
-        Entering { record, campaign: Some(campaign), cause, profile, due_at: now, standing: None, now }
+        let (campaign, cause) = (Some(campaign), Cause::Request { values, skip });
+        Entering { record, campaign, segments, cause, profile, due_at: now, standing: None, now }
     }
 
     pub fn with(self, standing: Option<Standing<'a>>) -> Entering<'a> {
@@ -161,8 +163,8 @@ impl<'a> Entering<'a> {
             Cause::Event { event, .. } => (Some(event), None),
             Cause::Request { values, .. } => (None, Some(values)),
         };
-        let fallback_zone = &self.campaign?.zones.fallback;
-        Some(Facts { profile: self.profile?, event, values, as_of, now: self.now, fallback_zone })
+        let (now, segments, fallback_zone) = (self.now, self.segments, &self.campaign?.zones.fallback);
+        Some(Facts { profile: self.profile?, event, values, as_of, now, segments, fallback_zone })
     }
 
     /// When the delay of a triggered campaign ends, counted from the event; the error says which time is missing.
@@ -372,8 +374,9 @@ fn audience(entering: &Entering<'_>) -> Option<Refusal> {
     if entering.skip().audience {
         return None;
     }
-    let facts = entering.facts(entering.due_at)?;
-    (!entering.campaign?.takes(&facts)).then_some(Refusal::NotInAudience)
+    let (campaign, facts) = (entering.campaign?, entering.facts(entering.due_at)?);
+    let is_in = entering.segments.missing(&campaign.named).is_none() && campaign.takes(&facts);
+    (!is_in).then_some(Refusal::NotInAudience)
 }
 
 fn saw_audience(entering: &Entering<'_>) -> String {
@@ -381,7 +384,10 @@ fn saw_audience(entering: &Entering<'_>) -> String {
         return "skipped, as asked".to_owned();
     }
     match (entering.campaign, entering.facts(entering.due_at)) {
-        (Some(campaign), Some(facts)) => campaign.audience.explain(&facts).saw(),
+        (Some(campaign), Some(facts)) => {
+            let missing = entering.segments.missing(&campaign.named);
+            missing.unwrap_or_else(|| campaign.audience.explain(&facts).saw())
+        }
         _ => String::new(),
     }
 }

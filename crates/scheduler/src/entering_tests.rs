@@ -5,6 +5,7 @@ use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::draft::Kind;
 use campanile_core::due_send::Skip;
 use campanile_core::reason::Refusal;
+use campanile_core::segments::Segments;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -37,7 +38,7 @@ fn check_event(total: u32, occurred_at: &str, attributes: Value, expected: &[&st
     let event = event("e", "purchase", at(occurred_at), json!({"total": total}));
     let user = user(1, attributes);
     let of = (&record, Some(&campaign), Some(at(BEGAN)));
-    let entering = Entering::by_event(of, &event, at(NOW), Some(&user.profile), at(NOW));
+    let entering = Entering::by_event(of, Segments::none(), &event, at(NOW), Some(&user.profile), at(NOW));
     assert_eq!(told(&steps(&entering)), expected);
 }
 
@@ -110,7 +111,8 @@ fn an_entry_by_hand_is_told_its_own_gates() {
         let values: Map<String, Value> = values.as_object().cloned().unwrap();
         let skip = Skip { audience, ..Skip::default() };
         let profile = Some(&user.profile);
-        let entering = Entering::by_request(&record, &campaign, (&values, skip), profile, at(NOW));
+        let entering =
+            Entering::by_request((&record, &campaign, Segments::none()), (&values, skip), profile, at(NOW));
         let told = told(&steps(&entering));
         assert_eq!(told[2..], *expected, "{told:?}");
     };
@@ -145,11 +147,11 @@ proptest! {
         let profile = is_known.then_some(&user.profile);
         let values = Map::new();
         let entering = match kind {
-            0 => Entering::by_occurrence(&record, &campaign, at(NOW), profile, at(NOW)),
-            1 => Entering::by_request(&record, &campaign, (&values, Skip::default()), profile, at(NOW)),
+            0 => Entering::by_occurrence((&record, &campaign, Segments::none()), at(NOW), profile, at(NOW)),
+            1 => Entering::by_request((&record, &campaign, Segments::none()), (&values, Skip::default()), profile, at(NOW)),
             _ => {
                 let of = (&record, Some(&campaign), Some(at(BEGAN)));
-                Entering::by_event(of, &event, at(NOW), profile, at(NOW))
+                Entering::by_event(of, Segments::none(), &event, at(NOW), profile, at(NOW))
             }
         };
         let steps = steps(&entering);

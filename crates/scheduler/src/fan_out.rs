@@ -230,7 +230,8 @@ async fn walk_shard(
         _ => walk.until,
     };
     let chunk = Chunk { occurrence, users: &walk.users, last: walk.last };
-    let Plan { entries, ended, counts } = plan(record, &planned, store.layout(), chunk, now);
+    let Plan { entries, ended, counts } =
+        plan(record, &planned, (store.layout(), &campaigns.segments), chunk, now);
     let (users, entered) = (walk.users.len(), entries.len() + ended.len());
     let advance = Advance { occurrence, from: walk.cursor, to, entries, ended, counts };
     Ok(match store.advance(shard, &advance).await? {

@@ -10,6 +10,7 @@ use campanile_core::event::EntryData;
 use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{NewEntry, RefusedRow, StoredUser};
 use campanile_core::reason::Refusal;
+use campanile_core::segments::Segments;
 use campanile_core::webhook::CompiledWebhook;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     /// Its id, the caller's or a made one.
     pub id: &'a str,
     pub skip: Skip,
+    /// What conditions may name.
+    pub segments: &'a Segments,
     pub now: Timestamp,
 }
 
@@ -64,7 +67,8 @@ pub fn enter(
         counts.push(Count { campaign: planned.no, counter: Counter::Triggered, by: 1 });
         let profile = asked.user.as_ref().map(|user| &user.profile);
         let given = (&asked.values, request.skip);
-        let entering = Entering::by_request(record, planned.campaign, given, profile, request.now);
+        let of = (record, planned.campaign, request.segments);
+        let entering = Entering::by_request(of, given, profile, request.now);
         let answer = match (refused(&entering), &asked.user) {
             (None, Some(user)) => {
                 let key = layout.hash64("request", &[request.id.as_bytes(), asked.user_id.as_bytes()]);

@@ -8,6 +8,7 @@ use campanile_core::event::EntryData;
 use campanile_core::number::{DestinationNo, Shard};
 use campanile_core::ports::StoredUser;
 use campanile_core::reason::Refusal;
+use campanile_core::segments::Segments;
 use serde_json::{Value, json};
 
 use crate::manual::{Asked, Entered, ManualPlan, Request, enter};
@@ -36,7 +37,11 @@ fn entered(record: &CampaignRecord, asked: &[Asked], skip: Skip) -> ManualPlan {
         destination: DestinationNo(2),
         campaign: &campaign,
     };
-    enter(record, &planned, (&layout(), Shard(0)), asked, &Request { id: "r-1", skip, now: at(NOW) })
+    enter(record, &planned, (&layout(), Shard(0)), asked, &request(skip))
+}
+
+fn request(skip: Skip) -> Request<'static> {
+    Request { id: "r-1", skip, segments: Segments::none(), now: at(NOW) }
 }
 
 #[track_caller]

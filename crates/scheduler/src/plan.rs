@@ -11,6 +11,7 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, UserNo, millis};
 use campanile_core::own_zone::Own;
 use campanile_core::ports::{NewEntry, OccurrenceKey, StoredUser};
 use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::segments::Segments;
 use jiff::Timestamp;
 
 use crate::entering::{Entering, refused};
@@ -45,13 +46,14 @@ pub struct Plan {
 pub fn plan(
     record: &CampaignRecord,
     planned: &Planned<'_>,
-    layout: &Layout,
+    (layout, segments): (&Layout, &Segments),
     chunk: Chunk<'_>,
     now: Timestamp,
 ) -> Plan {
     let enters = |user: &StoredUser, due_at| {
         let profile = Some(&user.profile);
-        refused(&Entering::by_occurrence(record, planned.campaign, due_at, profile, now)).is_none()
+        let of = (record, planned.campaign, segments);
+        refused(&Entering::by_occurrence(of, due_at, profile, now)).is_none()
     };
     if planned.campaign.zones.are_own {
         return plan_own(planned, layout, chunk, now, enters);

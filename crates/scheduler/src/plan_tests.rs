@@ -8,6 +8,7 @@ use campanile_core::due_send::{Class, EntryKind};
 use campanile_core::number::{CampaignNo, DestinationNo, UserNo};
 use campanile_core::ports::{OccurrenceKey, StoredUser};
 use campanile_core::reason::Refusal;
+use campanile_core::segments::Segments;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -26,7 +27,7 @@ fn planned_for(audience: &str, users: &[StoredUser]) -> Plan {
         Planned { no: CampaignNo(9), revision: 4, destination: DestinationNo(5), campaign: &campaign };
     let occurrence = OccurrenceKey { campaign: CampaignNo(9), at: at(DUE) };
     let chunk = Chunk { occurrence, users, last: 1_000 };
-    plan(&record, &planned, &layout(), chunk, at("2026-03-02T09:20Z"))
+    plan(&record, &planned, (&layout(), Segments::none()), chunk, at("2026-03-02T09:20Z"))
 }
 
 #[track_caller]

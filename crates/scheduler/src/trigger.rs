@@ -20,6 +20,7 @@ use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
 use campanile_core::reason::Suppression;
 use campanile_core::recent_event::{self, Decided};
+use campanile_core::segments::Segments;
 use campanile_core::triggered::{Pending, Triggered};
 use campanile_core::webhook::CompiledWebhook;
 use jiff::{SignedDuration, Timestamp};
@@ -245,7 +246,7 @@ impl Deciding<'_> {
     /// What came before the event, and is not sent yet, may be ended by it.
     fn cancel(&mut self, known: &Known, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
         let (Some(planned), Some(triggered)) = (known.planned(), keeping(known)) else { return };
-        let facts = facts(&planned, event, accepted_at, user, self.now);
+        let facts = facts((&planned, &self.campaigns.segments), event, accepted_at, user, self.now);
         kept(&mut self.records, user.no, known.record.no).cancel(triggered, event, &facts, self.layout);
     }
 
@@ -254,14 +255,17 @@ impl Deciding<'_> {
         self.counts.push(Count { campaign: no, counter: Counter::Triggered, by: 1 });
         let planned = known.planned();
         let keeping = planned.zip(keeping(known)).map(|(planned, triggered)| {
-            let facts = facts(&planned, met.event, met.accepted_at, user, self.now);
+            let of = (&planned, self.campaigns.segments.as_ref());
+            let facts = facts(of, met.event, met.accepted_at, user, self.now);
             let same = standing::values(self.layout, triggered.compared(), &facts);
             Keeping { triggered, narrow: standing::narrow(self.layout, triggered, &facts), same }
         });
         let standing =
             keeping.as_ref().map(|keeping| kept(&mut self.records, user.no, no).standing(keeping.narrow));
         let of = (&known.record, planned.map(|planned| planned.campaign), known.began_at);
-        let entering = Entering::by_event(of, met.event, met.accepted_at, Some(&user.profile), self.now);
+        let segments = &self.campaigns.segments;
+        let entering =
+            Entering::by_event(of, segments, met.event, met.accepted_at, Some(&user.profile), self.now);
         let entering = entering.with(standing);
         let due_at = entering.due_at;
         match (refused(&entering), planned) {
@@ -354,12 +358,13 @@ fn kept(records: &mut Records, user: UserNo, campaign: CampaignNo) -> &mut Kept 
 }
 
 fn facts<'a>(
-    planned: &Planned<'a>,
+    (planned, segments): (&Planned<'a>, &'a Segments),
     event: &'a Event,
     accepted_at: Timestamp,
     user: &'a StoredUser,
     now: Timestamp,
 ) -> Facts<'a> {
     let (as_of, fallback_zone) = (event.occurred_at.min(accepted_at), &planned.campaign.zones.fallback);
-    Facts { profile: &user.profile, event: Some(event), values: None, as_of, now, fallback_zone }
+    let (profile, event) = (&user.profile, Some(event));
+    Facts { profile, event, values: None, as_of, now, segments, fallback_zone }
 }

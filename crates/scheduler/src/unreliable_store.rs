@@ -22,10 +22,13 @@ use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
+use campanile_core::segment::SegmentRecord;
+use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
 use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::user_list::{ListRecord, UserIds};
 use campanile_sqlite::store::SqliteStore;
 use jiff::Timestamp;
 
@@ -218,4 +221,13 @@ verbs! { Tokens:
     plain put_token(token: AccessToken) -> ();
     plain tokens() -> Vec<AccessToken>;
     plain delete_token(name: &'a str) -> bool;
+}
+verbs! { SegmentStore:
+    shaky segments() -> Vec<SegmentRecord>;
+    shaky user_lists() -> Vec<ListRecord>;
+    plain save_segment(record: SegmentRecord) -> bool;
+    plain delete_segment(name: &'a str, revision: u32) -> bool;
+    plain user_list(name: &'a str) -> Option<(ListRecord, UserIds)>;
+    plain put_user_list(record: ListRecord, ids: UserIds) -> bool;
+    plain delete_user_list(name: &'a str, revision: u32) -> bool;
 }

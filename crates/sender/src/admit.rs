@@ -27,6 +27,7 @@ use campanile_core::own_zone::Own;
 use campanile_core::quiet_hours::QuietHours;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_core::user::Profile;
 use campanile_core::webhook::{RenderContext, Request, Unsendable};
 use jiff::Timestamp;
@@ -53,6 +54,7 @@ pub struct Given<'a> {
     /// The request that was sent before.
     pub kept: Option<&'a Kept>,
     pub secrets: &'a Secrets,
+    pub segments: &'a Segments,
     pub policy: &'a Policy,
     /// What the deployment holds every send to.
     pub limits: &'a DeploymentLimits,
@@ -90,6 +92,7 @@ pub const GATES: &[Gate] = &[
     Gate { name: "user", stops: user, saw: saw_user },
     Gate { name: "due", stops: due, saw: |_| String::new() },
     Gate { name: "own time", stops: own_time, saw: saw_own_time },
+    Gate { name: "segments", stops: segments, saw: |_| String::new() },
     Gate { name: "audience", stops: audience, saw: saw_audience },
     Gate { name: "holdback", stops: holdback, saw: saw_holdback },
     Gate { name: "cancel", stops: cancel, saw: |_| String::new() },
@@ -231,13 +234,15 @@ fn saw_own_time(given: &Given<'_>) -> String {
     format!("it is due at {} on the user's clock", given.send.due_at)
 }
 
+/// A segment may be deleted in the instant in which a campaign comes to name it: the send waits for it as long as it is good.
+fn segments(given: &Given<'_>) -> Option<Decision> {
+    let missing = given.segments.missing(&given.campaign.named).filter(|_| !given.is_audience_decided());
+    missing.map(|missing| given.wait(missing))
+}
+
 /// As of the due instant, however late the send goes. On users' own clocks this is where it is decided who enters, once.
 fn audience(given: &Given<'_>) -> Option<Decision> {
-    let is_decided = match given.is_on_own_clock() {
-        true => given.send.attempts > 0,
-        false => given.campaign.is_sticky(),
-    };
-    if given.class == Class::Resent || given.send.skip.audience || is_decided {
+    if given.is_audience_decided() {
         return None;
     }
     let facts = given.facts()?;
@@ -416,6 +421,13 @@ impl<'a> Given<'a> {
         self.campaign.zones.are_own && self.send.kind == EntryKind::Occurrence
     }
 
+    /// Nobody asks any more whether the user belongs to the audience.
+    fn is_audience_decided(&self) -> bool {
+        let sticks = self.campaign.is_sticky();
+        let is_decided = if self.is_on_own_clock() { self.send.attempts > 0 } else { sticks };
+        self.class == Class::Resent || self.send.skip.audience || is_decided
+    }
+
     fn wait(&self, text: String) -> Decision {
         Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
     }
@@ -459,6 +471,7 @@ impl<'a> Given<'a> {
             event,
             values,
             as_of: self.send.due_at,
+            segments: self.segments,
             now: if self.send.pinned { self.send.first_claim_at() } else { self.now },
             fallback_zone: &self.campaign.zones.fallback,
         })

@@ -14,6 +14,7 @@ use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_core::settings::{DeliveryCap, MinimumGap, Settings};
 use campanile_core::user::Profile;
 use campanile_core::webhook::Request;
@@ -37,6 +38,7 @@ struct World {
     policy: Policy,
     limits: DeploymentLimits,
     counted: Option<CapAnswer>,
+    segments: Segments,
     now: jiff::Timestamp,
 }
 
@@ -52,13 +54,14 @@ fn world() -> World {
         policy: Policy::default(),
         limits: DeploymentLimits::default(),
         counted: None,
+        segments: Segments::default(),
         now: now(),
     }
 }
 
 fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
     let (policy, any, secrets) = (Policy::unchecked(), Secrets::unchecked(), Secrets::default());
-    let rules = Rules { policy: &policy, secrets: &any, now: now() };
+    let rules = Rules { policy: &policy, secrets: &any, segments: &Segments::unchecked(), now: now() };
     let campaign = Campaign::compile(world.record.draft.clone(), &rules).unwrap();
     ask(&Given {
         send: &world.send,
@@ -72,6 +75,7 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
         kept: world.kept.as_ref(),
         opened: world.opened.as_ref(),
         secrets: &secrets,
+        segments: &world.segments,
         policy: &world.policy,
         limits: &world.limits,
         counted: world.counted,

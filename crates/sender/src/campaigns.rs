@@ -1,4 +1,4 @@
-//! What this sender knows of campaigns, secrets and settings: loaded when a send needs them, forgotten when they change.
+//! What this sender knows of campaigns, secrets, segments and settings: loaded when a send needs them, forgotten when they change.
 //!
 //! A revision never changes, so it is compiled once. A record is as new as the control word of the send it is asked for.
 
@@ -13,6 +13,7 @@ use campanile_core::draft::Draft;
 use campanile_core::number::CampaignNo;
 use campanile_core::ports::{Changed, Store, StoreError};
 use campanile_core::secret::Secrets;
+use campanile_core::segments::Segments;
 use campanile_core::signature::Key;
 use campanile_core::webhook::Unsendable;
 
@@ -26,6 +27,7 @@ pub struct Campaigns {
     cursor: String,
     secrets: Arc<Secrets>,
     limits: Arc<DeploymentLimits>,
+    segments: Arc<Segments>,
     records: HashMap<CampaignNo, Arc<CampaignRecord>>,
     compiled: HashMap<(CampaignNo, u32), Arc<Compiled>>,
 }
@@ -45,6 +47,7 @@ pub struct Live {
     pub secrets: Arc<Secrets>,
     /// As of the last look: a change of the settings is followed, not waited for.
     pub limits: Arc<DeploymentLimits>,
+    pub segments: Arc<Segments>,
 }
 
 impl Campaigns {
@@ -57,6 +60,9 @@ impl Campaigns {
         }
         if changes.settings || changes.campaigns == Changed::All {
             self.limits = Arc::new(limits(store).await?);
+        }
+        if changes.segments {
+            self.segments = Arc::new(store.read_segments(&self.segments).await?);
         }
         match changes.campaigns {
             Changed::All => self.records.clear(),
@@ -85,13 +91,14 @@ impl Campaigns {
             return Ok(Err(format!("campaign {} is not in the store", no.0)));
         };
         let mut compiled = self.compiled(store, &record, revision).await?;
-        if compiled.as_ref().is_ok_and(|compiled| compiled.lacks_secret(&self.secrets)) {
+        let lacks = |compiled: &Compiled| compiled.lacks(&self.secrets, &self.segments);
+        if compiled.as_ref().is_ok_and(|compiled| lacks(compiled)) {
             // It may have been put a moment ago.
             self.follow(store).await?;
             compiled = self.compiled(store, &record, revision).await?;
         }
-        let (secrets, limits) = (self.secrets.clone(), self.limits.clone());
-        Ok(compiled.map(|compiled| Live { record, compiled, secrets, limits }))
+        let (secrets, limits, segments) = (self.secrets.clone(), self.limits.clone(), self.segments.clone());
+        Ok(compiled.map(|compiled| Live { record, compiled, secrets, limits, segments }))
     }
 
     async fn record(
@@ -152,9 +159,10 @@ async fn limits(store: &dyn Store) -> Result<DeploymentLimits, StoreError> {
 }
 
 impl Compiled {
-    fn lacks_secret(&self, secrets: &Secrets) -> bool {
+    /// Something it names is not there.
+    fn lacks(&self, secrets: &Secrets, segments: &Segments) -> bool {
         let mut names = self.campaign.actions.iter().flat_map(Action::secrets);
-        names.any(|name| secrets.get(name).is_none())
+        names.any(|name| secrets.get(name).is_none()) || segments.missing(&self.campaign.named).is_some()
     }
 }
 

@@ -22,10 +22,13 @@ use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
+use campanile_core::segment::SegmentRecord;
+use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::{Settings, SettingsRecord};
 use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::user_list::{ListRecord, UserIds};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -186,7 +189,7 @@ impl Campaigns for ScriptedStore {
     fn changes<'a>(&'a self, _cursor: &'a str) -> Answer<'a, Changes> {
         let campaigns = if self.state().unchanged { Changed::These(Vec::new()) } else { Changed::All };
         let secrets = campaigns == Changed::All;
-        answer(Changes { cursor: "1".to_owned(), campaigns, secrets, settings: secrets })
+        answer(Changes { cursor: "1".to_owned(), campaigns, secrets, settings: secrets, segments: false })
     }
 
     fn create(&self, _: CampaignRecord) -> Answer<'_, Option<CampaignRecord>> {
@@ -417,6 +420,36 @@ impl Tokens for ScriptedStore {
     }
 
     fn delete_token<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
+        never()
+    }
+}
+
+impl SegmentStore for ScriptedStore {
+    fn segments(&self) -> Answer<'_, Vec<SegmentRecord>> {
+        answer(Vec::new())
+    }
+
+    fn save_segment(&self, _: SegmentRecord) -> Answer<'_, bool> {
+        never()
+    }
+
+    fn delete_segment<'a>(&'a self, _: &'a str, _: u32) -> Answer<'a, bool> {
+        never()
+    }
+
+    fn user_lists(&self) -> Answer<'_, Vec<ListRecord>> {
+        answer(Vec::new())
+    }
+
+    fn user_list<'a>(&'a self, _: &'a str) -> Answer<'a, Option<(ListRecord, UserIds)>> {
+        never()
+    }
+
+    fn put_user_list(&self, _: ListRecord, _: UserIds) -> Answer<'_, bool> {
+        never()
+    }
+
+    fn delete_user_list<'a>(&'a self, _: &'a str, _: u32) -> Answer<'a, bool> {
         never()
     }
 }

@@ -210,6 +210,7 @@ fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -
         kept: case.kept.as_ref(),
         opened: case.record.as_ref().and_then(|record| record.entry(case.lease.send.key)),
         secrets: &live.secrets,
+        segments: &live.segments,
         policy: &means.policy,
         limits: &live.limits,
         counted: case.counted,

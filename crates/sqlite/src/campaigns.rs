@@ -15,6 +15,8 @@ const CHANGES_MAX: i64 = 10_000;
 pub(crate) const SECRETS: i64 = 0;
 /// And this for the deployment's settings.
 pub(crate) const SETTINGS: i64 = -1;
+/// And this for segments and lists.
+pub(crate) const SEGMENTS: i64 = -2;
 
 impl Room<'_> {
     pub(crate) fn create_campaign(&self, mut record: CampaignRecord) -> Done<Option<CampaignRecord>> {
@@ -121,14 +123,16 @@ impl View<'_> {
         let known = cursor.parse::<i64>().ok().filter(|seen| (first.unwrap_or(1) - 1..=last).contains(seen));
         let Some(seen) = known else {
             let campaigns = Changed::All;
-            return Ok(Changes { cursor: last.to_string(), campaigns, secrets: true, settings: true });
+            let cursor = last.to_string();
+            return Ok(Changes { cursor, campaigns, secrets: true, settings: true, segments: true });
         };
         let sql = "SELECT DISTINCT campaign FROM changes WHERE seq > ?1 ORDER BY campaign";
         let changed = self.all(sql, [seen], |row| row.get::<_, i64>(0))?;
         let (secrets, settings) = (changed.contains(&SECRETS), changed.contains(&SETTINGS));
+        let segments = changed.contains(&SEGMENTS);
         let numbers = changed.into_iter().filter_map(|no| u32::try_from(no).ok()).filter(|no| *no > 0);
         let campaigns = Changed::These(numbers.map(CampaignNo).collect());
-        Ok(Changes { cursor: last.to_string(), campaigns, secrets, settings })
+        Ok(Changes { cursor: last.to_string(), campaigns, secrets, settings, segments })
     }
 }
 

@@ -13,6 +13,7 @@ mod room;
 mod writer;
 
 mod campaigns;
+mod segments;
 mod settings;
 mod users;
 

@@ -9,7 +9,7 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 7;
+const FORMAT: i64 = 8;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
@@ -21,7 +21,8 @@ const FORMAT: i64 = 7;
 /// | 5 | access tokens |
 /// | 6 | the deployment's settings; what caps have counted of each user |
 /// | 7 | failed sends are kept whole, in the order of their failure, so that they can be sent again; those of before cannot |
-const UPGRADES: [&str; 6] = ["
+/// | 8 | segments and lists of users |
+const UPGRADES: [&str; 7] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
@@ -41,6 +42,9 @@ CREATE TABLE caps (user INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 ALTER TABLE failed ADD COLUMN lane BLOB;
 ALTER TABLE failed ADD COLUMN core BLOB;
 CREATE INDEX failed_at ON failed (at, seq);
+", "
+CREATE TABLE segments (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE user_lists (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL, ids BLOB NOT NULL);
 "];
 
 const SCHEMA: &str = "

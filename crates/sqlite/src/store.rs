@@ -25,10 +25,13 @@ use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
 use campanile_core::sealing::Sealer;
 use campanile_core::secret::Secret;
+use campanile_core::segment::SegmentRecord;
+use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
 use campanile_core::settings_port::SettingsStore;
 use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::user_list::{ListRecord, UserIds};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -447,5 +450,38 @@ impl SettingsStore for SqliteStore {
 
     fn save_settings(&self, record: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {
         self.write(move |room| room.save_settings(record))
+    }
+}
+
+impl SegmentStore for SqliteStore {
+    fn segments(&self) -> Answer<'_, Vec<SegmentRecord>> {
+        self.read(move |view| view.segments())
+    }
+
+    fn save_segment(&self, record: SegmentRecord) -> Answer<'_, bool> {
+        self.write(move |room| room.save_segment(&record))
+    }
+
+    fn delete_segment<'a>(&'a self, name: &'a str, revision: u32) -> Answer<'a, bool> {
+        let name = name.to_owned();
+        self.write(move |room| room.delete_named("segments", &name, revision))
+    }
+
+    fn user_lists(&self) -> Answer<'_, Vec<ListRecord>> {
+        self.read(move |view| view.user_lists())
+    }
+
+    fn user_list<'a>(&'a self, name: &'a str) -> Answer<'a, Option<(ListRecord, UserIds)>> {
+        let name = name.to_owned();
+        self.read(move |view| view.user_list(&name))
+    }
+
+    fn put_user_list(&self, record: ListRecord, ids: UserIds) -> Answer<'_, bool> {
+        self.write(move |room| room.put_user_list(&record, &ids))
+    }
+
+    fn delete_user_list<'a>(&'a self, name: &'a str, revision: u32) -> Answer<'a, bool> {
+        let name = name.to_owned();
+        self.write(move |room| room.delete_named("user_lists", &name, revision))
     }
 }

@@ -7981,6 +7981,1423 @@ pub mod secret_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A saved condition on users.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Segment {
+    /// Its name: a-z, 0-9 and "-", 1-63 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The condition a user must meet, such as: count("purchase", "90d") >= 2. Required.
+    #[prost(string, tag = "2")]
+    pub r#where: ::prost::alloc::string::String,
+    /// What people call it; at most 200 bytes.
+    #[prost(string, tag = "3")]
+    pub title: ::prost::alloc::string::String,
+    /// Output only: grows by one with every change.
+    #[prost(uint32, tag = "4")]
+    pub revision: u32,
+    /// Output only: when it was made.
+    #[prost(message, optional, tag = "5")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Output only: when it was last changed.
+    #[prost(message, optional, tag = "6")]
+    pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Segment {
+    const NAME: &'static str = "Segment";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Segment".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Segment".into()
+    }
+}
+/// Asks to store a new segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateSegmentRequest {
+    /// Its name, condition and title.
+    #[prost(message, optional, tag = "1")]
+    pub segment: ::core::option::Option<Segment>,
+    /// True: it is checked and not stored.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: a segment that is there just as it is asked for is answered, not refused. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreateSegmentRequest {
+    const NAME: &'static str = "CreateSegmentRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CreateSegmentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CreateSegmentRequest".into()
+    }
+}
+/// The stored segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateSegmentResponse {
+    /// As it was stored.
+    #[prost(message, optional, tag = "1")]
+    pub segment: ::core::option::Option<Segment>,
+}
+impl ::prost::Name for CreateSegmentResponse {
+    const NAME: &'static str = "CreateSegmentResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CreateSegmentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CreateSegmentResponse".into()
+    }
+}
+/// Asks for a segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSegmentRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetSegmentRequest {
+    const NAME: &'static str = "GetSegmentRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetSegmentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetSegmentRequest".into()
+    }
+}
+/// A segment and who uses it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSegmentResponse {
+    /// The segment.
+    #[prost(message, optional, tag = "1")]
+    pub segment: ::core::option::Option<Segment>,
+    /// Who uses it.
+    #[prost(message, optional, tag = "2")]
+    pub used_by: ::core::option::Option<GroupUse>,
+}
+impl ::prost::Name for GetSegmentResponse {
+    const NAME: &'static str = "GetSegmentResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetSegmentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetSegmentResponse".into()
+    }
+}
+/// What uses a segment or list, itself or through other segments.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupUse {
+    /// Ids of campaigns that are scheduled, active, paused or finishing.
+    #[prost(string, repeated, tag = "1")]
+    pub live_campaigns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of segments that name it themselves.
+    #[prost(string, repeated, tag = "2")]
+    pub segments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for GroupUse {
+    const NAME: &'static str = "GroupUse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GroupUse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GroupUse".into()
+    }
+}
+/// Asks for a page of segments.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSegmentsRequest {
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListSegmentsRequest {
+    const NAME: &'static str = "ListSegmentsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListSegmentsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListSegmentsRequest".into()
+    }
+}
+/// A page of segments by ascending name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSegmentsResponse {
+    /// The segments.
+    #[prost(message, repeated, tag = "1")]
+    pub segments: ::prost::alloc::vec::Vec<Segment>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListSegmentsResponse {
+    const NAME: &'static str = "ListSegmentsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListSegmentsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListSegmentsResponse".into()
+    }
+}
+/// Asks to change a segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateSegmentRequest {
+    /// Its name, and the new condition and title.
+    #[prost(message, optional, tag = "1")]
+    pub segment: ::core::option::Option<Segment>,
+    /// The revision it is expected to have; another is ABORTED. 0 means any.
+    #[prost(uint32, tag = "2")]
+    pub expected_revision: u32,
+    /// True: also while live campaigns use it, whose audiences change with it.
+    #[prost(bool, tag = "3")]
+    pub allow_in_use: bool,
+    /// True: it is checked and not stored.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: a segment that is just as it is asked for stays as it is. At most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdateSegmentRequest {
+    const NAME: &'static str = "UpdateSegmentRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateSegmentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateSegmentRequest".into()
+    }
+}
+/// The changed segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateSegmentResponse {
+    /// As it is stored now.
+    #[prost(message, optional, tag = "1")]
+    pub segment: ::core::option::Option<Segment>,
+    /// Who uses it, and so changes with it.
+    #[prost(message, optional, tag = "2")]
+    pub used_by: ::core::option::Option<GroupUse>,
+}
+impl ::prost::Name for UpdateSegmentResponse {
+    const NAME: &'static str = "UpdateSegmentResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateSegmentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateSegmentResponse".into()
+    }
+}
+/// Asks to delete a segment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSegmentRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// True: it is asked whether it could be, and nothing is deleted.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeleteSegmentRequest {
+    const NAME: &'static str = "DeleteSegmentRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteSegmentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteSegmentRequest".into()
+    }
+}
+/// The segment is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSegmentResponse {}
+impl ::prost::Name for DeleteSegmentResponse {
+    const NAME: &'static str = "DeleteSegmentResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteSegmentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteSegmentResponse".into()
+    }
+}
+/// A list of users, without their ids.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserList {
+    /// Its name: a-z, 0-9 and "-", 1-63 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many ids it has.
+    #[prost(uint32, tag = "2")]
+    pub users: u32,
+    /// Grows by one whenever it is put.
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    /// When it was last put.
+    #[prost(message, optional, tag = "4")]
+    pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for UserList {
+    const NAME: &'static str = "UserList";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UserList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UserList".into()
+    }
+}
+/// A part of a list. Only the first part is asked for its name and mode.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutUserListRequest {
+    /// Name of the list: a-z, 0-9 and "-", 1-63 bytes. Required in the first part.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Ids of users, each 1-400 bytes; at most 4 MiB in one part, 100,000 ids and 16 MiB of them in the whole list. Users need not exist.
+    #[prost(string, repeated, tag = "2")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What becomes of the ids that the list has.
+    #[prost(enumeration = "PutMode", tag = "3")]
+    pub mode: i32,
+}
+impl ::prost::Name for PutUserListRequest {
+    const NAME: &'static str = "PutUserListRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PutUserListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PutUserListRequest".into()
+    }
+}
+/// The list was put.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutUserListResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<UserList>,
+}
+impl ::prost::Name for PutUserListResponse {
+    const NAME: &'static str = "PutUserListResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.PutUserListResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.PutUserListResponse".into()
+    }
+}
+/// Asks for a page of the ids of a list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUserListRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many ids at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the page before; empty for the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetUserListRequest {
+    const NAME: &'static str = "GetUserListRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetUserListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetUserListRequest".into()
+    }
+}
+/// A page of a list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUserListResponse {
+    /// The list.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<UserList>,
+    /// Ids in ascending order.
+    #[prost(string, repeated, tag = "2")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "3")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Who uses it.
+    #[prost(message, optional, tag = "4")]
+    pub used_by: ::core::option::Option<GroupUse>,
+}
+impl ::prost::Name for GetUserListResponse {
+    const NAME: &'static str = "GetUserListResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetUserListResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetUserListResponse".into()
+    }
+}
+/// Asks for a page of lists.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListUserListsRequest {
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListUserListsRequest {
+    const NAME: &'static str = "ListUserListsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListUserListsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListUserListsRequest".into()
+    }
+}
+/// A page of lists by ascending name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListUserListsResponse {
+    /// The lists.
+    #[prost(message, repeated, tag = "1")]
+    pub lists: ::prost::alloc::vec::Vec<UserList>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListUserListsResponse {
+    const NAME: &'static str = "ListUserListsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListUserListsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListUserListsResponse".into()
+    }
+}
+/// Asks to delete a list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteUserListRequest {
+    /// Its name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// True: it is asked whether it could be, and nothing is deleted.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeleteUserListRequest {
+    const NAME: &'static str = "DeleteUserListRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteUserListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteUserListRequest".into()
+    }
+}
+/// The list is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteUserListResponse {}
+impl ::prost::Name for DeleteUserListResponse {
+    const NAME: &'static str = "DeleteUserListResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteUserListResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteUserListResponse".into()
+    }
+}
+/// What becomes of the ids that a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PutMode {
+    /// The default: PUT_MODE_REPLACE.
+    Unspecified = 0,
+    /// They give way to the new ones.
+    Replace = 1,
+    /// They stay, and the new ones come beside them.
+    Add = 2,
+    /// Those that are given are taken out.
+    Remove = 3,
+}
+impl PutMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PUT_MODE_UNSPECIFIED",
+            Self::Replace => "PUT_MODE_REPLACE",
+            Self::Add => "PUT_MODE_ADD",
+            Self::Remove => "PUT_MODE_REMOVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PUT_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PUT_MODE_REPLACE" => Some(Self::Replace),
+            "PUT_MODE_ADD" => Some(Self::Add),
+            "PUT_MODE_REMOVE" => Some(Self::Remove),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod segment_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Segments are saved conditions; lists are ids of users.
+    #[derive(Debug, Clone)]
+    pub struct SegmentServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SegmentServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SegmentServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SegmentServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SegmentServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Stores a new segment. ALREADY_EXISTS where the name is taken.
+        pub async fn create_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateSegmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/CreateSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "CreateSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns a segment, with who uses it.
+        pub async fn get_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSegmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/GetSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "GetSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists segments by name.
+        pub async fn list_segments(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSegmentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSegmentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/ListSegments",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "ListSegments"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns use it, unless allow_in_use; the error names them.
+        pub async fn update_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateSegmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/UpdateSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "UpdateSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a segment. FAILED_PRECONDITION while live campaigns or other segments use it.
+        pub async fn delete_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSegmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/DeleteSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "DeleteSegment"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts ids into a list, which is made where there is none. Nothing is stored unless the whole stream arrives and fits.
+        pub async fn put_user_list(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::PutUserListRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::PutUserListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/PutUserList",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "PutUserList"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// Returns a page of the ids of a list.
+        pub async fn get_user_list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUserListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUserListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/GetUserList",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "GetUserList"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the lists by name, without their ids.
+        pub async fn list_user_lists(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListUserListsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUserListsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/ListUserLists",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.SegmentService", "ListUserLists"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a list. FAILED_PRECONDITION while live campaigns or segments use it.
+        pub async fn delete_user_list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteUserListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteUserListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.SegmentService/DeleteUserList",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.SegmentService", "DeleteUserList"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod segment_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SegmentServiceServer.
+    #[async_trait]
+    pub trait SegmentService: std::marker::Send + std::marker::Sync + 'static {
+        /// Stores a new segment. ALREADY_EXISTS where the name is taken.
+        async fn create_segment(
+            &self,
+            request: tonic::Request<super::CreateSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateSegmentResponse>,
+            tonic::Status,
+        >;
+        /// Returns a segment, with who uses it.
+        async fn get_segment(
+            &self,
+            request: tonic::Request<super::GetSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSegmentResponse>,
+            tonic::Status,
+        >;
+        /// Lists segments by name.
+        async fn list_segments(
+            &self,
+            request: tonic::Request<super::ListSegmentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSegmentsResponse>,
+            tonic::Status,
+        >;
+        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns use it, unless allow_in_use; the error names them.
+        async fn update_segment(
+            &self,
+            request: tonic::Request<super::UpdateSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateSegmentResponse>,
+            tonic::Status,
+        >;
+        /// Deletes a segment. FAILED_PRECONDITION while live campaigns or other segments use it.
+        async fn delete_segment(
+            &self,
+            request: tonic::Request<super::DeleteSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSegmentResponse>,
+            tonic::Status,
+        >;
+        /// Puts ids into a list, which is made where there is none. Nothing is stored unless the whole stream arrives and fits.
+        async fn put_user_list(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::PutUserListRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutUserListResponse>,
+            tonic::Status,
+        >;
+        /// Returns a page of the ids of a list.
+        async fn get_user_list(
+            &self,
+            request: tonic::Request<super::GetUserListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUserListResponse>,
+            tonic::Status,
+        >;
+        /// Lists the lists by name, without their ids.
+        async fn list_user_lists(
+            &self,
+            request: tonic::Request<super::ListUserListsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUserListsResponse>,
+            tonic::Status,
+        >;
+        /// Deletes a list. FAILED_PRECONDITION while live campaigns or segments use it.
+        async fn delete_user_list(
+            &self,
+            request: tonic::Request<super::DeleteUserListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteUserListResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Segments are saved conditions; lists are ids of users.
+    #[derive(Debug)]
+    pub struct SegmentServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SegmentServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SegmentServiceServer<T>
+    where
+        T: SegmentService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/campanile.v1.SegmentService/CreateSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateSegmentSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::CreateSegmentRequest>
+                    for CreateSegmentSvc<T> {
+                        type Response = super::CreateSegmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::create_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/GetSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSegmentSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::GetSegmentRequest>
+                    for GetSegmentSvc<T> {
+                        type Response = super::GetSegmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::get_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/ListSegments" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSegmentsSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::ListSegmentsRequest>
+                    for ListSegmentsSvc<T> {
+                        type Response = super::ListSegmentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSegmentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::list_segments(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSegmentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/UpdateSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateSegmentSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::UpdateSegmentRequest>
+                    for UpdateSegmentSvc<T> {
+                        type Response = super::UpdateSegmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::update_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/DeleteSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSegmentSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::DeleteSegmentRequest>
+                    for DeleteSegmentSvc<T> {
+                        type Response = super::DeleteSegmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::delete_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/PutUserList" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutUserListSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::ClientStreamingService<super::PutUserListRequest>
+                    for PutUserListSvc<T> {
+                        type Response = super::PutUserListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::PutUserListRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::put_user_list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutUserListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/GetUserList" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUserListSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::GetUserListRequest>
+                    for GetUserListSvc<T> {
+                        type Response = super::GetUserListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUserListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::get_user_list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUserListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/ListUserLists" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListUserListsSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::ListUserListsRequest>
+                    for ListUserListsSvc<T> {
+                        type Response = super::ListUserListsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListUserListsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::list_user_lists(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListUserListsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.SegmentService/DeleteUserList" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteUserListSvc<T: SegmentService>(pub Arc<T>);
+                    impl<
+                        T: SegmentService,
+                    > tonic::server::UnaryService<super::DeleteUserListRequest>
+                    for DeleteUserListSvc<T> {
+                        type Response = super::DeleteUserListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteUserListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SegmentService>::delete_user_list(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteUserListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SegmentServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "campanile.v1.SegmentService";
+    impl<T> tonic::server::NamedService for SegmentServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What a deployment decides for all of its campaigns. Empty: nothing.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Settings {
