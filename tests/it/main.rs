@@ -48,6 +48,7 @@ mod divert;
 mod docs;
 mod dry_runs;
 mod edits;
+mod erasure;
 mod examples;
 mod explain;
 mod first_hour;

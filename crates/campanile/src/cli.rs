@@ -361,6 +361,8 @@ pub enum UsersCommand {
     Import(ImportArgs),
     /// Print a user.
     Show { id: String },
+    /// Erase a user and all that is kept of it.
+    Delete(DeleteArgs),
 }
 
 #[derive(Debug, Args)]

@@ -5,16 +5,18 @@ use campanile_proto::v1 as wire;
 use serde_json::{Map, Value};
 
 use crate::cli::UsersCommand;
+use crate::cli_edits::DeleteArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::import;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, confirm};
 use crate::table::plain;
 use crate::words;
 
 pub async fn run(mut api: Api, command: UsersCommand, output: Output) -> Result<(), Fail> {
     match command {
         UsersCommand::Import(args) => import::run(api, args, output).await,
+        UsersCommand::Delete(args) => delete(api, args, output).await,
         UsersCommand::Show { id } => {
             let answer = api.users.get_user(wire::GetUserRequest { id: id.clone() }).await;
             let answer = answer.map_err(|status| match status.code() {
@@ -31,6 +33,29 @@ pub async fn run(mut api: Api, command: UsersCommand, output: Output) -> Result<
             show(&answer.user.unwrap_or_default(), output)
         }
     }
+}
+
+/// Shows first what is known, then asks.
+async fn delete(mut api: Api, args: DeleteArgs, output: Output) -> Result<(), Fail> {
+    let mut request =
+        wire::DeleteUserRequest { id: args.id.clone(), validate_only: true, ..Default::default() };
+    let before = api.users.delete_user(request.clone()).await?.into_inner();
+    if !args.yes {
+        let rows = words::counted(before.log_rows, "row");
+        let question = format!(
+            "{} and all that is kept of it goes for good, {rows} of the send log too. Erase?",
+            args.id
+        );
+        confirm(&question, "add --yes to erase")?;
+    }
+    request.validate_only = false;
+    let answer = api.users.delete_user(request).await?.into_inner();
+    if output.is_json() {
+        return output.message(&answer);
+    }
+    output.line(&format!("{} is erased; what was planned for it ends unsent", plain(&args.id)));
+    output.next("campanile sends list");
+    Ok(())
 }
 
 fn show(user: &wire::User, output: Output) -> Result<(), Fail> {

@@ -107,6 +107,7 @@ pub fn router(console: Console) -> Router {
         .route("/campaigns/{id}/cancel", get(verbs_edit::ask_cancel).post(verbs_edit::cancel))
         .route("/campaigns/{id}/enter", post(verbs::enter))
         .route("/sends/{id}", get(pages::send))
+        .route("/users/{id}/erase", get(verbs_edit::ask_erase).post(verbs_edit::erase))
         .route("/sends/{id}/resend", post(verbs_edit::resend_one))
         .route("/campaigns/{id}/resend", get(verbs_edit::ask_resend).post(verbs_edit::resend))
         .route("/users/{id}", get(pages::user))

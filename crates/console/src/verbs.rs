@@ -21,7 +21,8 @@ use crate::words::{counted, segment, state};
 #[template(path = "ask.html")]
 pub(crate) struct AskPage {
     pub(crate) frame: Frame,
-    pub(crate) id: String,
+    /// The page it was asked from.
+    pub(crate) home: String,
     pub(crate) heading: String,
     /// What it comes to.
     pub(crate) text: String,
@@ -53,7 +54,7 @@ impl AskPage {
     pub(crate) fn new(token: &Token, id: &str, verb: &str, heading: String) -> AskPage {
         AskPage {
             frame: Frame::new(token, &[format!("campaign {verb} {id}")]),
-            id: id.to_owned(),
+            home: format!("/campaigns/{}", segment(id)),
             heading,
             text: String::new(),
             action: format!("/campaigns/{}/{verb}", segment(id)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Redirect};
+use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 use serde::Deserialize;
 
@@ -182,4 +183,34 @@ pub(crate) async fn resend_one(
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, "Not sent again", text));
     }
     Ok(Redirect::to(&format!("/sends/{}", segment(&id))).into_response())
+}
+
+fn erasure(id: &str, validate_only: bool) -> wire::DeleteUserRequest {
+    wire::DeleteUserRequest { id: id.to_owned(), validate_only, ..Default::default() }
+}
+
+pub(crate) async fn ask_erase(
+    State(room): State<Arc<Room>>,
+    Extension(token): Extension<Token>,
+    Path(id): Path<String>,
+) -> Shown {
+    let rows = room.api.users().delete_user(erasure(&id, true)).await?.into_inner().log_rows;
+    let text = format!(
+        "Profile, events and history go for good, and with them {} of the send log. What is planned ends unsent.",
+        counted(rows, "row")
+    );
+    let home = format!("/users/{}", segment(&id));
+    let mut ask = AskPage::new(&token, &id, "erase", format!("Erase {id}?"));
+    ask.frame = crate::frame::Frame::new(&token, &[format!("users delete {}", shell_word(&id))]);
+    let action = format!("{home}/erase");
+    Ok(page(&AskPage { text, home, action, go: "Erase", is_final: true, ..ask }))
+}
+
+pub(crate) async fn erase(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    _: Posted<Nothing>,
+) -> Shown {
+    room.api.users().delete_user(erasure(&id, false)).await?;
+    Ok(Redirect::to("/").into_response())
 }

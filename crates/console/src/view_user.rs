@@ -6,7 +6,7 @@ use campanile_proto::v1 as wire;
 use crate::frame::Frame;
 use crate::view_campaign::{SendLine, send_line};
 use crate::view_events::{EventLine, event_line};
-use crate::words::{Moment, cut};
+use crate::words::{Moment, cut, segment};
 
 /// Characters of an attribute's value that a page shows.
 const VALUE_CHARS_SHOWN: usize = 300;
@@ -33,6 +33,8 @@ pub(crate) struct UserPage {
     pub(crate) sends: Vec<SendLine>,
     /// Ids that are offered.
     pub(crate) campaigns: Vec<String>,
+    /// Where the user is erased.
+    pub(crate) erase: String,
 }
 
 pub(crate) struct BehaviourLine {
@@ -56,6 +58,7 @@ pub(crate) fn user_page(frame: Frame, known: &KnownUser) -> UserPage {
         events: known.events.iter().map(event_line).collect(),
         sends: known.sends.iter().map(send_line).collect(),
         campaigns: known.campaigns.iter().map(|campaign| campaign.id.clone()).collect(),
+        erase: format!("/users/{}/erase", segment(&user.id)),
     }
 }
 

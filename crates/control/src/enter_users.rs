@@ -137,7 +137,8 @@ impl Entering<'_> {
             .collect();
         let request = manual::Request { id: self.id, skip: self.skip, segments: &self.segments, now };
         let plan = manual::enter(self.record, &self.planned, (layout, shard), &asked, &request);
-        let users = asked.iter().zip(&plan.answers).map(|(asked, answer)| write(&asked.user_id, answer));
+        // What is kept for a repeat names nobody: the same request has the ids.
+        let users = plan.answers.iter().map(write);
         let answer = wire::EnterUsersResponse { users: users.collect(), ..Default::default() };
         let campaign = self.record.id.as_bytes();
         let add = Add {
@@ -156,7 +157,11 @@ impl Entering<'_> {
                 return Err(status::invalid_field("request_id", "was used for another request within 24 h"));
             }
         };
-        Ok(places.iter().copied().zip(answer.users).collect())
+        let named = places.iter().zip(answer.users).map(|(&place, user)| {
+            let user_id = self.request.users[place].user_id.clone();
+            (place, wire::EnteredUser { user_id, ..user })
+        });
+        Ok(named.collect())
     }
 }
 
@@ -165,11 +170,11 @@ fn asked_for(request: &wire::EnterUsersRequest) -> Vec<u8> {
     wire::EnterUsersRequest { request_id: String::new(), ..request.clone() }.encode_to_vec()
 }
 
-fn write(user_id: &str, answer: &Entered) -> wire::EnteredUser {
+fn write(answer: &Entered) -> wire::EnteredUser {
     let (send_ids, reason, detail) = match answer {
         Entered::Accepted(ids) => (ids.iter().map(ToString::to_string).collect(), None, String::new()),
         Entered::Refused(reason, text) => (Vec::new(), Some(*reason), text.clone()),
     };
     let refusal = reason.map_or(wire::RefusalReason::Unspecified, |reason: Refusal| refusal(reason));
-    wire::EnteredUser { user_id: user_id.to_owned(), send_ids, refusal: refusal as i32, detail }
+    wire::EnteredUser { user_id: String::new(), send_ids, refusal: refusal as i32, detail }
 }

@@ -28,6 +28,7 @@ pub mod user_lists;
 pub mod campaign_edit;
 pub mod campaign_life;
 pub mod cancel_sends;
+pub mod delete_user;
 pub mod duplicate;
 pub mod enter_users;
 pub mod intake;

@@ -9,6 +9,7 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::user_service_server::UserService;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::delete_user;
 use crate::deployment::Deployment;
 use crate::intake::{self, Firing, Upserted};
 use crate::read_items::read_user;
@@ -71,6 +72,13 @@ impl UserService for Users {
             }
         }
         Ok(Response::new(answer))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<wire::DeleteUserRequest>,
+    ) -> Result<Response<wire::DeleteUserResponse>, Status> {
+        delete_user::delete(&self.deployment, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_user(

@@ -31,7 +31,8 @@ pub fn write_send(layout: &Layout, campaign: Option<&CampaignRecord>, row: &Send
         user_id: user_id.clone().unwrap_or_default(),
         state: state as i32,
         suppression: suppressed as i32,
-        detail: row.text.clone(),
+        // Of a user who is gone nothing is told that may be about the person.
+        detail: if user_id.is_some() { row.text.clone() } else { String::new() },
         action: campaign.map(|c| action_name(c, usize::from(row.action))).unwrap_or_default(),
         revision: row.revision,
         due_at: Some(timestamp(row.due_at)),

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use crate::due_send::{DueSend, Lane};
-use crate::number::Shard;
+use crate::number::{CampaignNo, Shard};
 use crate::ports::Answer;
 use crate::slug::Slug;
 
@@ -39,4 +39,21 @@ pub struct Redriven {
     pub failed: FailedSend,
     /// The variant it was counted under, if its action has some.
     pub variant: Option<Slug>,
+}
+
+pub trait Erasure {
+    /// Forgets a person of this id: profile and behaviour, what entries keep, delivery records, histories, failed sends with their
+    /// requests, refusals (of these campaigns), latest events, and on SQLite the rows of the send log; what stays in wheel, lanes and on Redis the log
+    /// has a number that nobody has any more. An event that waits to be looked at goes when it is.
+    fn erase_user<'a>(&'a self, shard: Shard, id: &'a str, campaigns: &'a [CampaignNo])
+    -> Answer<'a, Erased>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    Done,
+    /// There is no such user.
+    Nobody,
+    /// A send to the user is leased: its settle would keep things anew. Not erased; ask again.
+    UnderWay,
 }

@@ -60,6 +60,7 @@ scripts! {
     set_control [PLACE] control []
     take_tokens [] reserve_caps [] release_caps []
     failed_sends [] redrive [PLACE]
+    erase_user [] erase_failed [] erase_refused [] erase_recent []
     log [] stats [] refusals []
     histories []
     put_aside []

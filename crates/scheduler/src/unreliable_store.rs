@@ -20,7 +20,7 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
-use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
+use campanile_core::ports_kept::{Erased, Erasure, FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
 use campanile_core::segment::SegmentRecord;
 use campanile_core::segment_port::SegmentStore;
@@ -200,6 +200,9 @@ verbs! { Ledger:
 verbs! { FailedSends:
     plain failed_sends(shard: Shard, from: Timestamp, skip: usize, limit: usize) -> Vec<FailedSend>;
     plain redrive(shard: Shard, sends: &'a [Redriven], rerender: bool) -> Vec<bool>;
+}
+verbs! { Erasure:
+    plain erase_user(shard: Shard, id: &'a str, campaigns: &'a [CampaignNo]) -> Erased;
 }
 verbs! { Secrets:
     plain put_secret(secret: Secret) -> ();

@@ -20,7 +20,7 @@ use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::ports::*;
 use campanile_core::ports_access::{Resealed, Tokens};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers, UserChanges};
-use campanile_core::ports_kept::{FailedSend, FailedSends, Redriven};
+use campanile_core::ports_kept::{Erased, Erasure, FailedSend, FailedSends, Redriven};
 use campanile_core::secret::Secret;
 use campanile_core::segment::SegmentRecord;
 use campanile_core::segment_port::SegmentStore;
@@ -378,6 +378,12 @@ impl SettingsStore for ScriptedStore {
     }
 
     fn save_settings(&self, _: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {
+        never()
+    }
+}
+
+impl Erasure for ScriptedStore {
+    fn erase_user<'a>(&'a self, _: Shard, _: &'a str, _: &'a [CampaignNo]) -> Answer<'a, Erased> {
         never()
     }
 }

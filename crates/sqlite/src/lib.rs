@@ -23,6 +23,7 @@ mod occurrences;
 mod caps;
 mod claim;
 mod entries;
+mod erase;
 mod failed;
 mod queue;
 mod ring;

@@ -10694,6 +10694,46 @@ impl ::prost::Name for GetUserResponse {
         "/campanile.v1.GetUserResponse".into()
     }
 }
+/// Asks to erase a user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteUserRequest {
+    /// The user's id. Required.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// True: nothing is erased, the answer says what would be.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeleteUserRequest {
+    const NAME: &'static str = "DeleteUserRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteUserRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteUserRequest".into()
+    }
+}
+/// The user is erased.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteUserResponse {
+    /// How many rows of the send log were about the user: attempts and ends of sends. Counters of campaigns stay as they are.
+    #[prost(int64, tag = "1")]
+    pub log_rows: i64,
+}
+impl ::prost::Name for DeleteUserResponse {
+    const NAME: &'static str = "DeleteUserResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DeleteUserResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DeleteUserResponse".into()
+    }
+}
 /// Generated client implementations.
 pub mod user_service_client {
     #![allow(
@@ -10863,6 +10903,33 @@ pub mod user_service_client {
                 .insert(GrpcMethod::new("campanile.v1.UserService", "GetUser"));
             self.inner.unary(req, path, codec).await
         }
+        /// Erases a user: profile and behaviour, what its entries kept, failed sends with their requests, refusals, latest events and history. What is
+        /// planned for it ends unsent (user_deleted); what stays in the log names nobody. Waits up to 10 s for a webhook to the user that is under
+        /// way, then UNAVAILABLE: repeat. NOT_FOUND when there is none.
+        pub async fn delete_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteUserResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.UserService/DeleteUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("campanile.v1.UserService", "DeleteUser"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -10899,6 +10966,16 @@ pub mod user_service_server {
             &self,
             request: tonic::Request<super::GetUserRequest>,
         ) -> std::result::Result<tonic::Response<super::GetUserResponse>, tonic::Status>;
+        /// Erases a user: profile and behaviour, what its entries kept, failed sends with their requests, refusals, latest events and history. What is
+        /// planned for it ends unsent (user_deleted); what stays in the log names nobody. Waits up to 10 s for a webhook to the user that is under
+        /// way, then UNAVAILABLE: repeat. NOT_FOUND when there is none.
+        async fn delete_user(
+            &self,
+            request: tonic::Request<super::DeleteUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteUserResponse>,
+            tonic::Status,
+        >;
     }
     /// Users and their attributes.
     #[derive(Debug)]
@@ -11099,6 +11176,51 @@ pub mod user_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.UserService/DeleteUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteUserSvc<T: UserService>(pub Arc<T>);
+                    impl<
+                        T: UserService,
+                    > tonic::server::UnaryService<super::DeleteUserRequest>
+                    for DeleteUserSvc<T> {
+                        type Response = super::DeleteUserResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UserService>::delete_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteUserSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
