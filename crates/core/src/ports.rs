@@ -20,7 +20,7 @@ use crate::log_row::LogRow;
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use crate::ports_access::{Resealed, Tokens};
 use crate::ports_changes::UserChanges;
-use crate::ports_kept::{Erasure, FailedSends};
+use crate::ports_kept::FailedSends;
 use crate::reason::{Failure, Refusal, Suppression};
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
@@ -68,7 +68,6 @@ pub trait Store:
     + Caps
     + Ledger
     + FailedSends
-    + Erasure
     + Secrets
     + Tokens
     + CampaignHistories

@@ -9,7 +9,7 @@ use crate::number::{CampaignNo, Shard};
 use crate::ports::Answer;
 use crate::slug::Slug;
 
-pub trait FailedSends {
+pub trait FailedSends: Erasure {
     /// Failed sends of a shard in the order of their failure: those of the millisecond `from` or later, but for the first `skip` of
     /// them. Fewer than `limit`: there are no more.
     fn failed_sends(
