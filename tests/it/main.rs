@@ -51,6 +51,7 @@ mod edits;
 mod erasure;
 mod examples;
 mod explain;
+mod far_ends;
 mod first_hour;
 mod happenings;
 mod health;

@@ -175,7 +175,7 @@ impl Model {
             3 => (Settle::Retry { at, kept: vec![3] }, Some(Ended::Retrying)),
             4 => (Settle::Hold { at, due_at: Some(at).filter(|_| lease.send.attempts == 0) }, None),
             5 => (Settle::Refused(Refusal::NotInAudience), None),
-            6 => (Settle::Park { until: self.clock.now() + SignedDuration::from_millis(20) }, None),
+            6 => (Settle::Park { until: self.clock.now() + SignedDuration::from_millis(20), to: None }, None),
             _ => (Settle::Back, None),
         };
         let attempted = matches!(ended, Some(Ended::Delivered | Ended::Failed(_) | Ended::Retrying));

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
+use campanile_proto::v1::destination_service_client::DestinationServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
 use campanile_proto::v1::segment_service_client::SegmentServiceClient;
@@ -143,6 +144,7 @@ pub struct Api {
     pub secrets: SecretServiceClient<Channel>,
     pub settings: SettingsServiceClient<Channel>,
     pub segments: SegmentServiceClient<Channel>,
+    pub destinations: DestinationServiceClient<Channel>,
 }
 
 impl Api {
@@ -154,7 +156,8 @@ impl Api {
             sends: SendServiceClient::new(channel.clone()),
             secrets: SecretServiceClient::new(channel.clone()),
             settings: SettingsServiceClient::new(channel.clone()),
-            segments: SegmentServiceClient::new(channel),
+            segments: SegmentServiceClient::new(channel.clone()),
+            destinations: DestinationServiceClient::new(channel),
         }
     }
 }

@@ -86,6 +86,14 @@ macro_rules! conforms {
             a_change_is_refused_to_who_does_not_know_the_campaigns_of_now,
             what_nobody_listens_to_is_written_into_a_full_log_too,
         );
+        $crate::conforms!($make, conformance_far:
+            destinations_are_listed_by_name_and_followed_by_version,
+            a_policy_and_a_breaker_are_written_only_over_what_was_read,
+            places_are_shared_and_come_free_when_left_or_past_their_time,
+            a_claim_takes_no_more_than_its_destinations_have_room_for,
+            a_send_that_goes_elsewhere_is_parked_in_that_lane,
+            tokens_of_a_destination_are_its_own,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );

@@ -11,7 +11,7 @@ use campanile_core::ports::{Add, Added, NewEntry, NewEvent, Settle, Settlement, 
 use campanile_core::reason::Suppression;
 use campanile_core::sends_query::{EndedFilter, SendsQuery};
 use campanile_core::slug::Slug;
-use campanile_core::throttle::Throttle;
+use campanile_core::throttle::{Bucket, Throttle};
 use jiff::SignedDuration;
 
 use crate::sample::{
@@ -150,7 +150,7 @@ pub async fn a_parked_lane_waits_for_its_instant_and_no_other_does(store: &dyn S
     let until = claimed.at + Duration::from_millis(700);
     let parks = claimed.jobs.iter().map(|job| {
         let is_other = job.lease.lane.destination == DestinationNo(9);
-        let settle = if is_other { Settle::Back } else { Settle::Park { until } };
+        let settle = if is_other { Settle::Back } else { Settle::Park { until, to: None } };
         settled(job.lease.clone(), settle)
     });
     let parks: Vec<Settlement> = parks.collect();
@@ -183,7 +183,10 @@ pub async fn tokens_are_shared_and_never_given_faster_than_they_come(store: &dyn
     let mut asked = 0;
     let enough = until_some(async || {
         asked += 1;
-        let (one, two) = (store.take_tokens(NO, throttle, 7), store.take_tokens(NO, throttle, 7));
+        let (one, two) = (
+            store.take_tokens(Bucket::Campaign(NO), throttle, 7),
+            store.take_tokens(Bucket::Campaign(NO), throttle, 7),
+        );
         for taken in [one.await.expect("the store answers"), two.await.expect("the store answers")] {
             for place in 0..taken.tokens {
                 instants.push(throttle.at(&taken, place).as_microsecond());
@@ -193,12 +196,13 @@ pub async fn tokens_are_shared_and_never_given_faster_than_they_come(store: &dyn
     });
     enough.await;
     assert!(instants.windows(2).all(|pair| pair[1] - pair[0] >= 25_000), "{instants:?}");
-    let other = store.take_tokens(CampaignNo(77), throttle, 1).await.expect("the store answers");
+    let other =
+        store.take_tokens(Bucket::Campaign(CampaignNo(77)), throttle, 1).await.expect("the store answers");
     assert_eq!(other.tokens, 1, "another campaign has a bucket of its own");
     assert!(asked > 1, "not all at once");
 }
 
-async fn until_some<T>(look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until_some<T>(look: impl AsyncFnMut() -> Option<T>) -> T {
     until(DEADLINE, look).await.expect("it comes")
 }
 

@@ -5,6 +5,7 @@ pub mod conformance_bounds;
 pub mod conformance_caps;
 pub mod conformance_changes;
 pub mod conformance_failed;
+pub mod conformance_far;
 pub mod conformance_histories;
 pub mod conformance_outcomes;
 pub mod conformance_planned;

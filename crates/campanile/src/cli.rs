@@ -9,10 +9,11 @@ use toml::Value;
 use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
 use crate::cli_deployment::{SecretCommand, SettingsCommand};
+use crate::cli_destinations::DestinationCommand;
 use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_edits::{DeleteArgs, DuplicateArgs};
 use crate::cli_import::ImportArgs;
-use crate::cli_ledger::{EventsCommand, SendsCommand};
+use crate::cli_ledger::{EventsCommand, ExplainArgs, SendsCommand};
 use crate::cli_segments::{ListCommand, SegmentCommand};
 use crate::completions::CompletionsArgs;
 use crate::config::Flags;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Show and change what the deployment decides for all campaigns: caps, minimum gap, quiet hours.
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// See where webhooks go, limit what is sent there, and let it go on after failures.
+    #[command(subcommand)]
+    Destination(DestinationCommand),
     /// Print when a cron expression fires, an RFC 3339 instant a line.
     Next(NextArgs),
     /// Print the JSON Schema of the campaign file, for editors.
@@ -267,20 +271,6 @@ pub struct PreviewArgs {
     pub event: Option<String>,
     /// Values of a manual entry, a JSON object.
     #[arg(long, value_name = "JSON", default_value = "")]
-    pub values: String,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    pub user: String,
-    #[arg(value_name = "CAMPAIGN")]
-    pub campaign: String,
-    /// The event to judge as if it happened now: {"name": "purchase", "properties": {"total": 600}}. Left out: the user's latest that
-    /// the campaign met.
-    #[arg(long, value_name = "JSON")]
-    pub event: Option<String>,
-    /// Values of a manual entry to judge it with, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
     pub values: String,
 }
 

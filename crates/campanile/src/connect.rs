@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use campanile_core::limits::ANSWER_BYTES_MAX;
 use campanile_proto::v1::campaign_service_client::CampaignServiceClient;
+use campanile_proto::v1::destination_service_client::DestinationServiceClient;
 use campanile_proto::v1::event_service_client::EventServiceClient;
 use campanile_proto::v1::secret_service_client::SecretServiceClient;
 use campanile_proto::v1::segment_service_client::SegmentServiceClient;
@@ -73,6 +74,7 @@ pub struct Api {
     pub tokens: TokenServiceClient<Link>,
     pub settings: SettingsServiceClient<Link>,
     pub segments: SegmentServiceClient<Link>,
+    pub destinations: DestinationServiceClient<Link>,
 }
 
 pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
@@ -98,6 +100,7 @@ pub async fn connect(at: &ServerAt) -> Result<Api, Fail> {
         tokens: TokenServiceClient::new(link()),
         settings: SettingsServiceClient::new(link()),
         segments: SegmentServiceClient::new(link()).max_decoding_message_size(ANSWER_BYTES_MAX),
+        destinations: DestinationServiceClient::new(link()).max_decoding_message_size(ANSWER_BYTES_MAX),
     })
 }
 

@@ -3,7 +3,7 @@
 use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 
-use crate::cli::ExplainArgs;
+use crate::cli_ledger::ExplainArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};

@@ -19,6 +19,7 @@ use crate::token_commands::TokenCommand;
 
 mod cli;
 mod cli_deployment;
+mod cli_destinations;
 mod cli_dry_run;
 mod cli_edits;
 mod cli_import;
@@ -60,6 +61,7 @@ mod user_commands;
 
 mod cancel;
 mod completions;
+mod destination_commands;
 mod event_commands;
 mod explain;
 mod list_commands;
@@ -145,6 +147,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Segment(command) => segment_commands::run(api().await?, command, output).await,
         Command::List(command) => list_commands::run(api().await?, command, output).await,
         Command::Secret(command) => secret_commands::run(api().await?, command, output).await,
+        Command::Destination(command) => destination_commands::run(api().await?, command, output).await,
         Command::Schema => schema(output),
         Command::Completions(args) => {
             completions::run(&args, output);

@@ -69,5 +69,6 @@ fn describe() {
         "campanile_connections_total",
         "connections used for requests: kept open (pool) or new (dial)"
     );
+    describe_gauge!("campanile_breakers", "destinations that are left alone for a while, by state");
     describe_gauge!("campanile_sends_in_flight", "sends between claim and settlement");
 }

@@ -55,6 +55,18 @@ pub fn outcome(outcome: wire::AttemptOutcome) -> String {
     }
 }
 
+/// How a destination stands, with the instant that matters.
+pub fn standing(destination: &wire::Destination) -> String {
+    let breaker = destination.breaker.unwrap_or_default();
+    let until = breaker.until.map_or_else(String::new, |until| instant(Some(&until)));
+    match (breaker.state(), destination.gone_at) {
+        (wire::BreakerState::Open, _) => format!("is left alone until {until}"),
+        (wire::BreakerState::Probing, _) => "is being tried by one send".to_owned(),
+        (_, Some(gone)) => format!("takes sends, and answered 410 (gone) at {}", instant(Some(&gone))),
+        _ => "takes sends".to_owned(),
+    }
+}
+
 pub fn verdict(verdict: wire::Verdict) -> String {
     match verdict {
         wire::Verdict::Unspecified => String::new(),

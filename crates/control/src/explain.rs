@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::event::Event;
@@ -17,6 +18,7 @@ use campanile_core::recent_event::{Decided, RecentEvent};
 use campanile_core::secret::Secrets;
 use campanile_core::sends_query::{SendRow, SendsQuery};
 use campanile_proto::v1 as wire;
+use campanile_sender::closed::{self, Closed};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tonic::Status;
@@ -77,7 +79,9 @@ async fn now_(
     let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
     let segments = deployment.segments().await.map_err(status::store)?;
-    let trial = Trial::new((record, campaign), (&secrets, &segments), &deployment.policy, &limits);
+    let closed = closed(deployment, campaign, now).await?;
+    let trial = Trial::new((record, campaign), (&secrets, &segments), &deployment.policy, &limits)
+        .with_closed(closed.as_ref());
     let entry = entry_of(campaign, imagined);
     let profile = imagined.profile.as_ref();
     let candidate = Candidate { profile, entry: entry.as_ref(), at: now, counted: None };
@@ -101,6 +105,19 @@ async fn now_(
         event: event.map(|event| write_event(user, event)),
         request: rendered.map(|(_, masked)| shown(&masked, &head)),
     })
+}
+
+/// Whether the destination of the first action is left alone, where that is the same for everybody.
+async fn closed(
+    deployment: &Deployment,
+    campaign: &Campaign,
+    now: Timestamp,
+) -> Result<Option<Closed>, Status> {
+    let Some(name) = campaign.actions.first().and_then(Action::constant_destination) else { return Ok(None) };
+    let followed = deployment.store.follow_destinations(0).await.map_err(status::store)?;
+    let mut known = followed.destinations.into_iter().flatten();
+    let destination = known.find(|destination| destination.name == name);
+    Ok(destination.and_then(|destination| closed::closed(&name, destination.breaker.says(now))))
 }
 
 /// What the logs keep of a user in a campaign, newest first.

@@ -10,6 +10,7 @@ mod method_scopes;
 pub mod serve;
 
 pub mod campaign_service;
+pub mod destination_service;
 pub mod event_service;
 pub mod secret_service;
 pub mod segment_service;

@@ -47,6 +47,8 @@ mod tests {
         check("/campanile.v1.SecretService/PutSecret", Some(Scope::Admin));
         check("/campanile.v1.SettingsService/GetSettings", Some(Scope::Read));
         check("/campanile.v1.SettingsService/UpdateSettings", Some(Scope::Admin));
+        check("/campanile.v1.DestinationService/ListDestinations", Some(Scope::Read));
+        check("/campanile.v1.DestinationService/UpdateDestination", Some(Scope::Admin));
         check("/campanile.v1.TokenService/ListTokens", Some(Scope::Admin));
         check("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", None);
         check("/evil.CampaignService/ListCampaigns", Some(Scope::Read));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::middleware::from_fn_with_state;
 use campanile_core::limits;
 use campanile_proto::v1::campaign_service_server::CampaignServiceServer;
+use campanile_proto::v1::destination_service_server::DestinationServiceServer;
 use campanile_proto::v1::event_service_server::EventServiceServer;
 use campanile_proto::v1::secret_service_server::SecretServiceServer;
 use campanile_proto::v1::segment_service_server::SegmentServiceServer;
@@ -25,6 +26,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::campaign_service::Campaigns;
 use crate::deployment::Deployment;
+use crate::destination_service::DestinationNames;
 use crate::event_service::Events;
 use crate::guard::{self, Guard};
 use crate::secret_service::SecretNames;
@@ -69,12 +71,13 @@ pub fn routes(deployment: &Arc<Deployment>, guard: Guard) -> Result<Routes, Fail
         .add_service(bounded!(SecretServiceServer, SecretNames))
         .add_service(bounded!(SettingsServiceServer, SettingsOf))
         .add_service(bounded!(SegmentServiceServer, SegmentNames))
-        .add_service(bounded!(TokenServiceServer, Tokens));
+        .add_service(bounded!(TokenServiceServer, Tokens))
+        .add_service(bounded!(DestinationServiceServer, DestinationNames));
     Ok(Routes::from(routes.into_axum_router().layer(from_fn_with_state(guard, guard::grpc))))
 }
 
 /// What health is told of: the server as a whole, and each service.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "",
     <CampaignServiceServer<Campaigns> as NamedService>::NAME,
     <UserServiceServer<Users> as NamedService>::NAME,
@@ -84,6 +87,7 @@ const NAMES: [&str; 9] = [
     <SettingsServiceServer<SettingsOf> as NamedService>::NAME,
     <TokenServiceServer<Tokens> as NamedService>::NAME,
     <SegmentServiceServer<SegmentNames> as NamedService>::NAME,
+    <DestinationServiceServer<DestinationNames> as NamedService>::NAME,
 ];
 
 /// Serves until the deployment is stopping, then lets calls in flight end. Health says of every service whether `is_ready`.

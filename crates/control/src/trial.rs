@@ -21,6 +21,7 @@ use campanile_core::webhook::{Request, Unsendable};
 use campanile_scheduler::campaigns::began_at;
 use campanile_scheduler::entering::{self, Entering};
 use campanile_sender::admit::{self, Decision, Given};
+use campanile_sender::closed::Closed;
 use jiff::Timestamp;
 
 use crate::imagined::Imagined;
@@ -41,6 +42,7 @@ pub struct Trial<'a> {
     pub policy: &'a Policy,
     pub limits: &'a DeploymentLimits,
     pub control: ControlWord,
+    closed: Option<&'a Closed>,
 }
 
 /// Whom it is tried with.
@@ -106,7 +108,12 @@ impl<'a> Trial<'a> {
             bits: 0,
         };
         let control = record.control_word().unwrap_or_else(none);
-        Trial { record, campaign, secrets, segments, policy, limits, control }
+        Trial { record, campaign, secrets, segments, policy, limits, control, closed: None }
+    }
+
+    /// Where its destination takes nothing now.
+    pub fn with_closed(self, closed: Option<&'a Closed>) -> Trial<'a> {
+        Trial { closed, ..self }
     }
 
     pub fn fate(&self, candidate: &Candidate<'_>) -> Fate {
@@ -289,6 +296,7 @@ impl<'a> Trial<'a> {
             policy: self.policy,
             limits: self.limits,
             counted: candidate.counted,
+            closed: self.closed,
             now,
         }
     }
@@ -298,7 +306,7 @@ fn fate(decision: Decision) -> Fate {
     match decision {
         Decision::Send(request) => Fate::Sent(request),
         Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
-        Decision::Hold(until, text) => Fate::Waits(until, text),
+        Decision::Hold(until, text) | Decision::Park(until, text) => Fate::Waits(until, text),
         Decision::Later(due_at) => Fate::Waits(due_at, "the user's clock is not there yet".to_owned()),
         Decision::Refuse(reason, text) => Fate::Refused(reason, text),
     }

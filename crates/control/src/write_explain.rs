@@ -52,11 +52,13 @@ fn write_sending(step: &admit::Step) -> wire::DecisionStep {
             refusal: refusal(*reason) as i32,
             ..written
         },
-        Some(Decision::Hold(until, _) | Decision::Later(until)) => wire::DecisionStep {
-            outcome: wire::DecisionOutcome::Waits as i32,
-            waits_until: Some(timestamp(*until)),
-            ..written
-        },
+        Some(Decision::Hold(until, _) | Decision::Park(until, _) | Decision::Later(until)) => {
+            wire::DecisionStep {
+                outcome: wire::DecisionOutcome::Waits as i32,
+                waits_until: Some(timestamp(*until)),
+                ..written
+            }
+        }
     }
 }
 

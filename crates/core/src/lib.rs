@@ -110,12 +110,15 @@ mod webhook_url;
 #[cfg(test)]
 mod webhook_url_tests;
 
+pub mod breaker;
 pub mod campaign;
 pub mod campaign_actions;
 pub mod campaign_delivery;
 pub mod campaign_fields;
 pub mod campaign_record;
 pub mod deployment_limits;
+pub mod destination;
+pub mod destination_port;
 pub mod draft;
 pub mod history_port;
 pub mod manual_clock;

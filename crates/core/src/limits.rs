@@ -134,6 +134,25 @@ pub const RESPONSE_HEADER_BYTES_MAX: usize = 64 * 1024;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the whole exchange, connect and response body included.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time-out an operator may set for a destination.
+pub const DESTINATION_TIMEOUT_MAX: Duration = Duration::from_secs(90);
+/// Requests under way at once that an operator may allow a destination.
+pub const DESTINATION_CONCURRENCY_MAX: u32 = 10_000;
+/// Destinations that an operator set something for: every sender keeps them in memory.
+pub const DESTINATION_POLICIES_MAX: usize = 1_000;
+/// Destinations in trouble that senders tell one another of; further ones each sender judges alone.
+pub const BREAKERS_MAX: usize = 1_000;
+/// Breakers written by one call.
+pub const BREAKERS_SAVED_MAX: usize = 100;
+/// A breaker opens on no fewer attempts of a minute.
+pub const BREAKER_ATTEMPTS_MIN: u32 = 20;
+/// How long it is open the first time; twice as long after each probe that failed.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(60);
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(600);
+/// How long a lane waits at once for a destination that is left alone: somebody may let it go before.
+pub const BREAKER_PARK_MAX: Duration = Duration::from_secs(5);
+/// How soon sends look again whether somebody else's probe has ended.
+pub const BREAKER_LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Attempts a custom retry list may ask for.
 pub const RETRY_WAITS_MAX: usize = 20;
 /// `Retry-After` is honoured between these.

@@ -13,6 +13,7 @@ use crate::caps_port::Caps;
 use crate::control_word::ControlWord;
 use crate::counter::{Count, Counter};
 use crate::delivery_record::{RecordChange, StoredRecord};
+use crate::destination_port::{Destinations, Rooms};
 use crate::draft::Draft;
 use crate::due_send::{DueEntry, Lease, SendId};
 use crate::history_port::CampaignHistories;
@@ -26,7 +27,7 @@ use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
 use crate::settings_port::SettingsStore;
 use crate::slug::Slug;
-use crate::throttle::{Taken, Throttle};
+use crate::throttle::{Bucket, Taken, Throttle};
 use crate::user::Profile;
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -66,6 +67,7 @@ pub trait Store:
     + Queue
     + Limits
     + Caps
+    + Destinations
     + Ledger
     + FailedSends
     + Secrets
@@ -88,8 +90,6 @@ pub enum Work {
     /// A lane went from empty to non-empty or was let go.
     Send,
 }
-
-// ---- campaigns -------------------------------------------------------------------------------------------------------
 
 pub trait Campaigns {
     /// Takes the id for good and gives the campaign a number. `record.no` and `record.version` are filled in (version 1), and the
@@ -265,8 +265,6 @@ pub struct RefusedRow {
     pub text: String,
 }
 
-// ---- occurrences -----------------------------------------------------------------------------------------------------
-
 pub trait Occurrences {
     /// The next users to walk for an open occurrence: those who belong, or with `joiners` also those who came since.
     fn walk(&self, shard: Shard, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Answer<'_, Walk>;
@@ -320,8 +318,6 @@ pub enum Advanced {
     Busy,
 }
 
-// ---- the queue -------------------------------------------------------------------------------------------------------
-
 pub trait Queue {
     /// Adds the entries of one request, once: the same `request` again answers what the first one stored.
     fn add<'a>(&'a self, shard: Shard, add: &'a Add) -> Answer<'a, Added>;
@@ -331,8 +327,13 @@ pub trait Queue {
 
     /// Leases up to `want` sends, fair over lanes; pins revision and first claim of each. Lanes of campaigns that are held, or
     /// have no control word, are passed over; so are sends of campaigns that wait for events while one waits that was accepted before
-    /// the send was due. An entry that its delivery record lists is marked as begun, and its settle marks how it ended.
-    fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed>;
+    /// the send was due; so is what is beyond the room of its destination. An entry that its delivery record lists is marked as begun, and its settle marks how it ended.
+    fn claim_within<'a>(&'a self, shard: Shard, want: usize, rooms: &'a Rooms) -> Answer<'a, Claimed>;
+
+    /// The same, with room for everything.
+    fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed> {
+        self.claim_within(shard, want, const { &Rooms::UNBOUNDED })
+    }
 
     /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has `EMIT`,
     /// a send that ends, or was first posted, appends a `SendOutcome` to the event log, however long that is. Notes in histories what `settled::happened` says.
@@ -386,6 +387,8 @@ pub struct Claimed {
     pub jobs: Vec<Job>,
     /// Whether lanes were left with work that could be claimed now.
     pub more: bool,
+    /// Whether lanes were left with work only because their destinations had no more room.
+    pub passed_over: bool,
     /// When the first parked lane is let go.
     pub next_at: Option<Timestamp>,
 }
@@ -446,18 +449,16 @@ pub enum Settle {
     /// The same, and nothing of the lane is claimed until `until`: what stops this send stops them all.
     Park {
         until: Timestamp,
+        /// Where it is known to go by now, if its lane does not say so: it is moved to that lane, which is the one that waits.
+        to: Option<DestinationNo>,
     },
 }
 
-// ---- limits ----------------------------------------------------------------------------------------------------------
-
 pub trait Limits {
-    /// Takes at most `want` tokens of a campaign's bucket, which all senders share; each may be used at its instant. A call repeated
+    /// Takes at most `want` tokens of a campaign's or destination's bucket, which all senders share; each may be used at its instant. A call repeated
     /// after a time-out wastes tokens: slower, never faster.
-    fn take_tokens(&self, campaign: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken>;
+    fn take_tokens(&self, bucket: Bucket, throttle: Throttle, want: usize) -> Answer<'_, Taken>;
 }
-
-// ---- the ledger ------------------------------------------------------------------------------------------------------
 
 pub trait Ledger {
     /// Newest first.
@@ -486,8 +487,6 @@ pub struct RecentEvents {
     pub head: u64,
     pub rows: Vec<RecentRow>,
 }
-
-// ---- secrets ---------------------------------------------------------------------------------------------------------
 
 pub trait Secrets {
     fn put_secret(&self, secret: Secret) -> Answer<'_, ()>;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::limits;
+use crate::number::{CampaignNo, DestinationNo};
 
 /// A checked throttle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,13 @@ pub struct Throttle {
     pub interval_us: u64,
     /// Tokens that may be given away ahead.
     pub ahead: u64,
+}
+
+/// Whose tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    Campaign(CampaignNo),
+    Destination(DestinationNo),
 }
 
 /// What was taken of a bucket.

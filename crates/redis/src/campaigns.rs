@@ -139,7 +139,7 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let arguments = names.iter().fold(Arguments::new(), |arguments, name| arguments.bytes(name.as_str()));
-        let mut reply = self.run_on(&keys::NAMES, &self.scripts.name_destinations, arguments).await?;
+        let mut reply = self.run_on(&keys::DESTINATIONS, &self.scripts.name_destinations, arguments).await?;
         let mut numbers = Vec::with_capacity(names.len());
         for _ in names {
             let no = u32::try_from(reply.int()?)

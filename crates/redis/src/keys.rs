@@ -4,9 +4,11 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `cp:layout` | hash | format, shards, birth, hash key: fixed at the first start |
-//! | `cp:names`, `{cp:names}:seq`, `{cp:names}:ids` | hash, hash, zset | `c:id` and `d:destination` -> number; last numbers; ids in order |
+//! | `cp:names`, `{cp:names}:seq`, `{cp:names}:ids` | hash, hash, zset | `c:id` and `d:destination` -> number, `n:number` -> destination; last numbers; ids in order |
 //! | `{cp:c:<no>}`, `{cp:c:<no>}:r:<rev>` | hash, string | `v`, `doc`: version and JSON of a campaign's record; JSON of a revision |
-//! | `{cp:t:c<no>}` | string | until when tokens of a campaign's throttle were given away, us |
+//! | `{cp:t:c<no>}`, `{cp:t:d<no>}` | string | until when tokens of a campaign's throttle, of a destination's rate were given away, us |
+//! | `{cp:names}:dests`, `{cp:names}:far` | zset, hash | names of destinations in order; `p:<no>`, `b:<no>`: version (8) and JSON of what is set for one and of its breaker, `np`, `nb` how many, `v` how often any changed |
+//! | `{cp:d:<no>}` | zset | shard (2) and fence (8) of a destination's requests under way, by when they surely ended |
 //! | `cp:changes`, `{cp:changes}:seq`, `{cp:changes}:open` | zset, int, zset | campaign number by its last change; last change; changes begun |
 //! | `cp:secrets`, `cp:tokens` | hash | `=name` -> JSON of a secret, of an access token; `version` |
 //! | `cp:settings` | hash | `version`, `doc`: revision and JSON of the deployment's settings |
@@ -38,7 +40,8 @@
 
 use std::collections::HashMap;
 
-use campanile_core::number::CampaignNo;
+use campanile_core::number::{CampaignNo, DestinationNo};
+use campanile_core::throttle::Bucket;
 use redis::cluster_routing::Slot;
 
 pub const LAYOUT: &str = "cp:layout";
@@ -49,6 +52,10 @@ pub const SETTINGS: &str = "cp:settings";
 pub const SEGMENTS: &str = "cp:segments";
 /// Names, their numbers, and the ids of campaigns in order; one slot.
 pub const NAMES: [&str; 3] = ["cp:names", "{cp:names}:seq", "{cp:names}:ids"];
+/// Names, their numbers, destinations in order; one slot with `FAR`.
+pub const DESTINATIONS: [&str; 3] = ["cp:names", "{cp:names}:seq", "{cp:names}:dests"];
+/// What is set for destinations, and their breakers.
+pub const FAR: &str = "{cp:names}:far";
 /// Changes, their number, and the open ones; one slot.
 pub const CHANGES: [&str; 3] = ["cp:changes", "{cp:changes}:seq", "{cp:changes}:open"];
 
@@ -68,9 +75,17 @@ pub(crate) fn campaign(no: CampaignNo) -> String {
     format!("{{cp:c:{}}}", no.0)
 }
 
-/// What was given of the campaign's bucket of tokens.
-pub(crate) fn throttle(no: CampaignNo) -> String {
-    format!("{{cp:t:c{}}}", no.0)
+/// What was given of a bucket of tokens.
+pub(crate) fn throttle(bucket: Bucket) -> String {
+    match bucket {
+        Bucket::Campaign(no) => format!("{{cp:t:c{}}}", no.0),
+        Bucket::Destination(no) => format!("{{cp:t:d{}}}", no.0),
+    }
+}
+
+/// Requests under way at a destination.
+pub(crate) fn places(no: DestinationNo) -> String {
+    format!("{{cp:d:{}}}", no.0)
 }
 
 pub(crate) fn revision(no: CampaignNo, revision: u32) -> String {
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_one_script_touches_lies_in_one_slot() {
-        for keys in [NAMES, CHANGES] {
+        for keys in [NAMES, CHANGES, DESTINATIONS, [NAMES[0], DESTINATIONS[2], FAR]] {
             assert!(keys.iter().all(|key| Slot::for_key(key) == Slot::for_key(keys[0])), "{keys:?}");
         }
         assert_eq!(Slot::for_key(SEGMENTS), Slot::for_key(list_ids("vip")));

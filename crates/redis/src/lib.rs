@@ -19,6 +19,7 @@ mod wake;
 
 mod campaigns;
 mod caps;
+mod destinations;
 mod erase;
 mod events;
 mod failed;

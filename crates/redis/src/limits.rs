@@ -1,8 +1,7 @@
-//! Limits that all senders share: a campaign's bucket of tokens.
+//! Limits that all senders share: buckets of tokens.
 
-use campanile_core::number::CampaignNo;
 use campanile_core::ports::{Answer, Limits, StoreError};
-use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::throttle::{Bucket, Taken, Throttle};
 use jiff::Timestamp;
 
 use crate::arguments::Arguments;
@@ -11,10 +10,10 @@ use crate::reply::{Reply, foreign};
 use crate::store::RedisStore;
 
 impl Limits for RedisStore {
-    fn take_tokens(&self, campaign: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
+    fn take_tokens(&self, bucket: Bucket, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
         Box::pin(async move {
             let arguments = Arguments::new().number(want).number(throttle.interval_us).number(throttle.ahead);
-            let key = keys::throttle(campaign);
+            let key = keys::throttle(bucket);
             let mut reply = self.run_on(&[key], &self.scripts.take_tokens, arguments).await?;
             let tokens = reply.count()?;
             Ok(Taken { tokens, first_at: instant(&mut reply)?, next_at: instant(&mut reply)? })

@@ -1,6 +1,9 @@
 //! The queue: requests in, the wheel into lanes, lanes into leases. What becomes of a lease is in `settle`.
 
+use std::collections::HashMap;
+
 use campanile_core::control_word::ControlWord;
+use campanile_core::destination_port::Rooms;
 use campanile_core::due_send::Lease;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard, instant};
@@ -52,11 +55,15 @@ impl RedisStore {
         Ok(Released { moved, next_at })
     }
 
-    async fn claim_jobs(&self, shard: Shard, want: usize) -> Result<Claimed, StoreError> {
-        let arguments =
-            Arguments::new().number(want.min(limits::CLAIM_MAX)).number(QUANTUM).number(REPLY_BYTES_MAX);
+    async fn claim_jobs(&self, shard: Shard, want: usize, rooms: &Rooms) -> Result<Claimed, StoreError> {
+        let arguments = Arguments::new()
+            .number(want.min(limits::CLAIM_MAX))
+            .number(QUANTUM)
+            .number(REPLY_BYTES_MAX)
+            .number(rooms.each)
+            .bytes(rooms_bytes(rooms));
         let (at, mut reply) = self.run_at(shard, &self.scripts.claim, arguments).await?;
-        let more = reply.int()? == 1;
+        let (more, passed_over) = (reply.int()? == 1, reply.int()? == 1);
         let next_at = u64::try_from(reply.int()?).ok().map(instant);
         let mut leased = Vec::new();
         while !reply.is_empty() {
@@ -64,12 +71,15 @@ impl RedisStore {
         }
         self.fetch_late(shard, &mut leased).await?;
         let mut jobs = Vec::with_capacity(leased.len());
-        for Leased { lease, control, facts, record } in leased {
+        let longer: HashMap<_, _> = rooms.of.iter().map(|room| (room.no, room.lease_secs)).collect();
+        for Leased { lease, mut control, facts, record } in leased {
+            let secs = longer.get(&lease.lane.destination).copied().unwrap_or(0);
+            control.lease_secs = control.lease_secs.max(secs);
             let [profile, data, kept] = facts.map(Fact::here);
             let profile = self.profile(shard, &lease, profile).await?;
             jobs.push(Job { lease, control, profile, data, kept, record });
         }
-        Ok(Claimed { at, jobs, more, next_at })
+        Ok(Claimed { at, jobs, more, passed_over, next_at })
     }
 
     /// Asks for what did not fit into the claim's reply.
@@ -150,6 +160,17 @@ impl RedisStore {
     }
 }
 
+/// Seven bytes for each that is listed.
+fn rooms_bytes(rooms: &Rooms) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(7 * rooms.of.len());
+    for room in &rooms.of {
+        bytes.extend(room.no.0.to_be_bytes());
+        bytes.extend(u16::try_from(room.sends).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.push(room.lease_secs);
+    }
+    bytes
+}
+
 fn read_leased(reply: &mut Reply) -> Result<Leased, StoreError> {
     // The script has looked at both.
     let lease = Lease::decode(&reply.bytes()?).map_err(|e| foreign("claim", &e.to_string()))?;
@@ -167,8 +188,8 @@ impl Queue for RedisStore {
         Box::pin(self.release_due(shard, limit))
     }
 
-    fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed> {
-        Box::pin(self.claim_jobs(shard, want))
+    fn claim_within<'a>(&'a self, shard: Shard, want: usize, rooms: &'a Rooms) -> Answer<'a, Claimed> {
+        Box::pin(self.claim_jobs(shard, want, rooms))
     }
 
     fn settle<'a>(&'a self, shard: Shard, settlements: &'a [Settlement]) -> Answer<'a, Vec<bool>> {

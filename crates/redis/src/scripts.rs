@@ -61,6 +61,7 @@ scripts! {
     take_tokens [] reserve_caps [] release_caps []
     failed_sends [] redrive [PLACE]
     erase_user [] erase_failed [] erase_refused [] erase_recent []
+    list_destinations [] follow_destinations [] save_destinations [] take_places [] leave_places []
     log [] stats [] refusals []
     histories []
     put_aside []

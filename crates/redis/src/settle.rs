@@ -117,7 +117,11 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
             ("H", [Some(next), due_at.as_ref()].into_iter().flatten().flat_map(at).collect())
         }
         Settle::Back => ("B", Vec::new()),
-        Settle::Park { until } => ("L", at(until)),
+        Settle::Park { until, to } => {
+            let mut text = at(until);
+            text.extend(to.iter().flat_map(|to| to.0.to_be_bytes()));
+            ("L", text)
+        }
     };
     arguments
         .bytes(settlement.lease.encode())

@@ -13,6 +13,8 @@ use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
+use campanile_core::destination::{DestinationPolicy, StoredDestination};
+use campanile_core::destination_port::{BreakerChange, Destinations, FollowedDestinations, Place, Rooms};
 use campanile_core::draft::Draft;
 use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
@@ -27,9 +29,11 @@ use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
 use campanile_core::settings_port::SettingsStore;
-use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::throttle::{Bucket, Taken, Throttle};
 use campanile_core::user_list::{ListRecord, UserIds};
 use campanile_sqlite::store::SqliteStore;
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 pub(crate) struct UnreliableStore {
@@ -174,11 +178,19 @@ verbs! { Queue:
     shaky set_control(shard: Shard, campaign: CampaignNo, word: ControlWord) -> ();
     shaky control(shard: Shard, campaigns: &'a [CampaignNo]) -> Vec<Option<ControlWord>>;
     plain add(shard: Shard, add: &'a Add) -> Added;
-    plain claim(shard: Shard, want: usize) -> Claimed;
+    plain claim_within(shard: Shard, want: usize, rooms: &'a Rooms) -> Claimed;
     plain settle(shard: Shard, settlements: &'a [Settlement]) -> Vec<bool>;
 }
 verbs! { Limits:
-    plain take_tokens(campaign: CampaignNo, throttle: Throttle, want: usize) -> Taken;
+    plain take_tokens(bucket: Bucket, throttle: Throttle, want: usize) -> Taken;
+}
+verbs! { Destinations:
+    plain list_destinations(after: &'a str, limit: usize) -> Vec<StoredDestination>;
+    plain follow_destinations(seen: u64) -> FollowedDestinations;
+    plain save_destination(no: DestinationNo, revision: u64, policy: DestinationPolicy) -> bool;
+    plain save_breakers(breakers: &'a [BreakerChange]) -> Vec<bool>;
+    plain take_places(no: DestinationNo, limit: usize, places: &'a [Place], lasts: Duration) -> usize;
+    plain leave_places(no: DestinationNo, places: &'a [Place]) -> ();
 }
 verbs! { Caps:
     plain reserve_caps(shard: Shard, asks: &'a [CapAsk]) -> Vec<CapAnswer>;

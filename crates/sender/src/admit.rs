@@ -32,6 +32,8 @@ use campanile_core::user::Profile;
 use campanile_core::webhook::{RenderContext, Request, Unsendable};
 use jiff::Timestamp;
 
+use crate::closed::{self, Closed};
+
 /// What this version cannot read may be read by another sender, or after an upgrade: it waits this long and is looked at again.
 pub const UNREADABLE_WAIT: Duration = Duration::from_secs(60);
 
@@ -60,6 +62,8 @@ pub struct Given<'a> {
     pub limits: &'a DeploymentLimits,
     /// What the store answered for its `cap_ask`. None: there is none, or nobody asked yet.
     pub counted: Option<CapAnswer>,
+    /// Its destination takes nothing now.
+    pub closed: Option<&'a Closed>,
     pub now: Timestamp,
 }
 
@@ -70,6 +74,8 @@ pub enum Decision {
     Suppress(Suppression, String),
     /// Not now; why not.
     Hold(Timestamp, String),
+    /// Not now, and nothing else of its lane either; why not.
+    Park(Timestamp, String),
     /// Due at this instant instead: its user moved, or a newer trigger gave its entry another one.
     Later(Timestamp),
     /// The user does not enter after all. Only before anything was sent, where the audience is decided at the due instant.
@@ -99,9 +105,9 @@ pub const GATES: &[Gate] = &[
     Gate { name: "still current", stops: still_current, saw: saw_still_current },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
     Gate { name: "quiet hours", stops: quiet_hours, saw: saw_quiet_hours },
+    Gate { name: "destination", stops: closed::stops, saw: |_| String::new() },
     Gate { name: "entry", stops: entry, saw: |_| String::new() },
     Gate { name: "secrets", stops: secrets, saw: saw_secrets },
-    // The last of them: only what passes all others is counted.
     Gate { name: "caps", stops: caps, saw: saw_caps },
 ];
 
@@ -153,20 +159,15 @@ pub fn steps(given: &Given<'_>) -> Vec<Step> {
 impl Step {
     fn stopped(gate: &'static str, decision: Decision) -> Step {
         let saw = match &decision {
-            Decision::Suppress(_, text) | Decision::Hold(_, text) | Decision::Refuse(_, text) => text.clone(),
+            Decision::Suppress(_, text)
+            | Decision::Hold(_, text)
+            | Decision::Park(_, text)
+            | Decision::Refuse(_, text) => text.clone(),
             Decision::Later(due_at) => format!("it is due at {due_at} now"),
             Decision::Send(_) => String::new(),
         };
         Step { gate, saw, stopped: Some(decision) }
     }
-}
-
-/// What can be said without the campaign's definition, where that cannot be read.
-pub fn admit_blind(control: &ControlWord, class: Class, is_user_there: bool) -> Option<Decision> {
-    if control.flow == Flow::Stopped && class != Class::Resent {
-        return Some(Decision::Suppress(Suppression::CampaignEnded, "the campaign was ended".to_owned()));
-    }
-    (!is_user_there).then(|| Decision::Suppress(Suppression::UserDeleted, "the user is gone".to_owned()))
 }
 
 fn campaign(given: &Given<'_>) -> Option<Decision> {

@@ -1,7 +1,5 @@
 //! Every gate stops what it should, in the order of the contract.
 
-use std::time::Duration;
-
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::caps::CapAnswer;
@@ -20,13 +18,15 @@ use campanile_core::user::Profile;
 use campanile_core::webhook::Request;
 use campanile_core::webhook_draft::Row;
 use serde_json::json;
+use std::time::Duration;
 
-use crate::admit::{Decision, Given, UNREADABLE_WAIT, admit, admit_blind, steps};
+use crate::admit::{Decision, Given, UNREADABLE_WAIT, admit, steps};
+use crate::blind::admit_blind;
+use crate::closed::Closed;
 use crate::sample::{at, control, draft, due_send, mary, now, profile, record};
 
 const URL: &str = "https://h.example/hook";
 
-/// Everything a decision looks at, to be changed in one place.
 struct World {
     record: CampaignRecord,
     send: DueSend,
@@ -39,6 +39,7 @@ struct World {
     limits: DeploymentLimits,
     counted: Option<CapAnswer>,
     segments: Segments,
+    closed: Option<Closed>,
     now: jiff::Timestamp,
 }
 
@@ -55,6 +56,7 @@ fn world() -> World {
         limits: DeploymentLimits::default(),
         counted: None,
         segments: Segments::default(),
+        closed: None,
         now: now(),
     }
 }
@@ -79,6 +81,7 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
         policy: &world.policy,
         limits: &world.limits,
         counted: world.counted,
+        closed: world.closed.as_ref(),
         now: world.now,
     })
 }
@@ -478,4 +481,20 @@ fn an_entry_is_asked_whether_it_still_stands() {
         w.opened = Some(opened(Status::Superseded));
         w.send.attempts = 1;
     });
+}
+
+#[test]
+fn a_destination_that_is_left_alone_parks_the_lane_of_a_resent_send_too() {
+    let until = now() + Duration::from_secs(60);
+    let closed = |w: &mut World| w.closed = Some(Closed { until, text: "left alone".to_owned() });
+    let parked = Decision::Park(until, "left alone".to_owned());
+    assert_eq!(
+        decide(closed),
+        (parked.clone(), vec!["campaign", "user", "audience", "expiry", "destination"])
+    );
+    let resent = |w: &mut World| {
+        closed(w);
+        w.class = Class::Resent;
+    };
+    assert_eq!(decide(resent).0, parked);
 }

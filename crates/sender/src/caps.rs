@@ -8,7 +8,7 @@ use campanile_core::number::Shard;
 use crate::claim::Parts;
 use crate::send::before_caps;
 use crate::settlement;
-use crate::throttle::{Waiting, settle};
+use crate::throttle::Waiting;
 
 /// Settles those that a gate stops, and answers the others, with what their caps said.
 pub(crate) async fn reserve(parts: &Parts, shard: Shard, waiting: Vec<Waiting>) -> Vec<Waiting> {
@@ -21,7 +21,7 @@ pub(crate) async fn reserve(parts: &Parts, shard: Shard, waiting: Vec<Waiting>) 
                 asks.push(ask);
                 asking.push(waiting);
             }
-            Err(settlement) => settle(parts, shard, waiting, *settlement).await,
+            Err(settlement) => waiting.settle(parts, shard, *settlement).await,
         }
     }
     let mut asking = asking.into_iter();
@@ -36,7 +36,7 @@ pub(crate) async fn reserve(parts: &Parts, shard: Shard, waiting: Vec<Waiting>) 
                 tracing::error!(shard = shard.0, %error, "caps cannot be reserved; sends go back");
                 for waiting in asked {
                     let back = settlement::put_back(waiting.case.lease.clone());
-                    settle(parts, shard, waiting, back).await;
+                    waiting.settle(parts, shard, back).await;
                 }
             }
         }

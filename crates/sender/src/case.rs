@@ -10,6 +10,8 @@ use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::Job;
 use campanile_core::user::Profile;
 
+use crate::closed::Closed;
+
 pub struct Case {
     pub lease: Lease,
     pub control: ControlWord,
@@ -24,6 +26,8 @@ pub struct Case {
     pub record: Option<DeliveryRecord>,
     /// What its caps said, once they were asked.
     pub counted: Option<CapAnswer>,
+    /// Its destination takes nothing now.
+    pub closed: Option<Closed>,
 }
 
 impl Case {
@@ -46,6 +50,7 @@ impl Case {
             lease,
             control,
             profile,
+            closed: None,
         }
     }
 

@@ -4,32 +4,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::due_send::Class;
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Clock, Job, Settlement, Store, StoreError};
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::{Decision, UNREADABLE_WAIT, admit_blind};
+use crate::admit::{Decision, UNREADABLE_WAIT};
+use crate::blind::admit_blind;
 use crate::campaigns::{Campaigns, Live};
 use crate::caps;
 use crate::case::Case;
-use crate::send::{Means, post, send};
+use crate::send::{Means, Toward, plan};
 use crate::settle::{Settler, Settling};
 use crate::settlement;
-use crate::throttle::{Turn, Waiting, reserve, settle, throttle_of, wait_for};
-
-/// With less of a lease left, a send is put back rather than begun.
-const LEASE_LEFT_MIN: Duration = Duration::from_secs(2);
+use crate::throttle::{Turn, Waiting, reserve, throttle_of, wait_for};
+use crate::toward::{Said, go};
 
 /// What a pass works with.
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) means: Arc<Means>,
+    pub(crate) slots: Arc<Semaphore>,
     pub(crate) settler: Settler,
     pub(crate) exchange_timeout: Duration,
     pub(crate) shutdown: CancellationToken,
@@ -41,6 +40,8 @@ pub(crate) struct Pass {
     pub(crate) claimed: usize,
     /// There is more to claim in this shard.
     pub(crate) more: bool,
+    /// There is more for which destinations have no room.
+    pub(crate) passed_over: bool,
     /// When a lane that waits is let go.
     pub(crate) next_at: Option<Timestamp>,
 }
@@ -57,8 +58,14 @@ pub(crate) async fn pass(
 ) -> Result<Pass, StoreError> {
     // From before the claim was asked for: the store's lease ends no earlier.
     let asked_at = Instant::now();
-    let claimed = parts.store.claim(shard, slots.num_permits()).await?;
-    let did = Pass { claimed: claimed.jobs.len(), more: claimed.more, next_at: claimed.next_at };
+    let rooms = parts.means.far_ends.rooms(slots.num_permits() + parts.slots.available_permits());
+    let claimed = parts.store.claim_within(shard, slots.num_permits(), &rooms).await?;
+    let did = Pass {
+        claimed: claimed.jobs.len(),
+        more: claimed.more,
+        passed_over: claimed.passed_over,
+        next_at: claimed.next_at,
+    };
     let known = match know(parts, campaigns, &claimed.jobs).await {
         Ok(known) => known,
         Err(error) => {
@@ -70,32 +77,31 @@ pub(crate) async fn pass(
         put_back(parts, shard, claimed.jobs, asked_at).await;
         return Ok(did);
     }
+    let mut said = Said::default();
     // Those that share something with others, and are decided together.
     let mut together = Vec::new();
     for job in claimed.jobs {
         let lease_ends = lease_ends(&job, asked_at);
-        match known.get(&(job.lease.lane.campaign, job.lease.send.revision)) {
-            Some(Ok(live)) if is_shared(live, job.lease.lane.class) => {
-                let (live, slot) = (live.clone(), slots.split(1));
-                let case = Case::open(job, parts.store.layout(), shard);
-                together.push(Waiting { case, live, lease_ends, slot });
-            }
-            Some(Ok(live)) => {
-                let (parts, live, slot) = (parts.clone(), live.clone(), slots.split(1));
-                // In a box: a future of some KiB is moved several times on its way into a task.
-                running.spawn(Box::pin(async move {
-                    let case = Case::open(job, parts.store.layout(), shard);
-                    at_once(&parts, shard, Waiting { case, live, lease_ends, slot }).await;
-                }));
-            }
-            unreadable => {
-                let text = unreadable.and_then(|live| live.as_ref().err()).map_or("", String::as_str);
-                let case = Case::open(job, parts.store.layout(), shard);
-                let settlement = blind(&case, text, parts.clock.now());
-                let slot = slots.split(1);
-                let has_reserved = false;
-                parts.settler.put(shard, Settling { settlement, lease_ends, has_reserved, slot }).await;
-            }
+        let no = job.lease.lane.destination;
+        let live = known.get(&(job.lease.lane.campaign, job.lease.send.revision));
+        let mut case = Case::open(job, parts.store.layout(), shard);
+        let slot = slots.split(1);
+        let Some(Ok(live)) = live else {
+            let text = live.and_then(|live| live.as_ref().err()).map_or("", String::as_str);
+            let settlement = blind(&case, text, parts.clock.now());
+            parts.settler.put(shard, Settling { settlement, lease_ends, has_reserved: false, slot }).await;
+            continue;
+        };
+        let is_probe = said.ask(parts, no, &mut case).await;
+        let busy = parts.means.far_ends.begin(no, parts.clock.now());
+        let toward = Toward { no, is_probe };
+        let waiting = Waiting { case, live: live.clone(), lease_ends, slot, toward, busy };
+        if has_caps(&waiting) || is_reserved(parts, &waiting) {
+            together.push(waiting);
+        } else {
+            let parts = parts.clone();
+            // In a box: a future of some KiB is moved several times on its way into a task.
+            running.spawn(Box::pin(async move { begin(&parts, shard, waiting).await }));
         }
     }
     if !together.is_empty() {
@@ -104,12 +110,12 @@ pub(crate) async fn pass(
     Ok(did)
 }
 
-/// Whether its sends draw on what other sends draw on too.
-fn is_shared(live: &Live, class: Class) -> bool {
-    throttle_of(live, class).is_some() || live.limits.caps_of(&live.compiled.campaign.draft).next().is_some()
+fn has_caps(waiting: &Waiting) -> bool {
+    let live = &waiting.live;
+    live.limits.caps_of(&live.compiled.campaign.draft).next().is_some()
 }
 
-/// Caps first, then tokens: only what would really be posted takes one.
+/// Caps first, then places and tokens: only what would really be posted takes one.
 async fn decide_together(
     parts: &Arc<Parts>,
     shard: Shard,
@@ -117,46 +123,42 @@ async fn decide_together(
     running: &mut JoinSet<()>,
 ) {
     let allowed = caps::reserve(parts, shard, together).await;
-    let is_throttled = |waiting: &Waiting| throttle_of(&waiting.live, waiting.case.class()).is_some();
-    let (throttled, free): (Vec<_>, Vec<_>) = allowed.into_iter().partition(is_throttled);
+    let (reserved, free): (Vec<_>, Vec<_>) =
+        allowed.into_iter().partition(|waiting| is_reserved(parts, waiting));
     for waiting in free {
         let parts = parts.clone();
-        running.spawn(Box::pin(async move { at_once(&parts, shard, waiting).await }));
+        running.spawn(Box::pin(async move { begin(&parts, shard, waiting).await }));
     }
-    for turn in reserve(parts, shard, throttled).await {
+    for turn in reserve(parts, shard, reserved).await {
         let parts = parts.clone();
         running.spawn(async move { in_turn(&parts, shard, turn).await });
     }
 }
 
-async fn at_once(parts: &Parts, shard: Shard, waiting: Waiting) {
-    let settlement = begin(parts, &waiting.case, &waiting.live, waiting.lease_ends).await;
-    settle(parts, shard, waiting, settlement).await;
+/// Whether tokens or places are taken before it is posted.
+fn is_reserved(parts: &Parts, waiting: &Waiting) -> bool {
+    throttle_of(&waiting.live, waiting.case.class()).is_some()
+        || parts.means.far_ends.terms(waiting.toward.no).is_limited()
 }
 
 /// Posts when its token's instant has come.
 async fn in_turn(parts: &Parts, shard: Shard, turn: Turn) {
     tokio::time::sleep(wait_for(&turn, parts.clock.now())).await;
-    let Turn { waiting, ready, .. } = turn;
-    let (case, live) = (&waiting.case, &waiting.live);
-    let left = waiting.lease_ends.saturating_duration_since(Instant::now());
-    let settlement = if left < LEASE_LEFT_MIN {
-        settlement::put_back(case.lease.clone())
-    } else {
-        let within = parts.exchange_timeout.min(left);
-        post(&parts.means, parts.clock.as_ref(), case, live, ready, within).await
-    };
-    settle(parts, shard, waiting, settlement).await;
+    let Turn { waiting, ready, place, .. } = turn;
+    go(parts, shard, waiting, ready).await;
+    if let Some((no, place)) = place
+        && let Err(error) = parts.store.leave_places(no, &[place]).await
+    {
+        tracing::warn!(destination = no.0, %error, "a place cannot be left; it comes free with its time");
+    }
 }
 
-/// Sends, unless the lease has become too short for it.
-async fn begin(parts: &Parts, case: &Case, live: &Live, lease_ends: Instant) -> Settlement {
-    let left = lease_ends.saturating_duration_since(Instant::now());
-    if left < LEASE_LEFT_MIN {
-        return settlement::put_back(case.lease.clone());
+/// Decides, and posts if the decision is to send.
+async fn begin(parts: &Parts, shard: Shard, waiting: Waiting) {
+    match plan(&parts.means, &waiting.case, &waiting.live, parts.clock.now()) {
+        Ok(ready) => go(parts, shard, waiting, ready).await,
+        Err(settlement) => waiting.settle(parts, shard, *settlement).await,
     }
-    let within = parts.exchange_timeout.min(left);
-    send(&parts.means, parts.clock.as_ref(), case, live, within).await
 }
 
 /// Every campaign of a claim, once.

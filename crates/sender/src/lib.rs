@@ -1,16 +1,21 @@
 //! Sends what is due: claims, decides, posts, judges, settles. Never plans.
 //!
-//! Brains: `admit`, `outgoing`, `divert`, `content`, `hide`, `judge`, `settlement`, on a `case`. Hands: `claim`, `caps`, `throttle`, `campaigns`, `send`, `wire` (with `probe`,
+//! Brains: `admit`, `outgoing`, `divert`, `content`, `hide`, `judge`, `settlement`, `share`, on a `case`. Hands: `claim`, `caps`, `throttle`, `toward`, `campaigns`, `far_ends`, `send`, `wire` (with `probe`,
 //! `pool`, `dial` and `tls`), `settle`. Loop: `run`.
 
 pub mod run;
 
 mod caps;
 mod claim;
+pub mod far_ends;
+mod share;
 mod throttle;
+mod toward;
 
+pub mod blind;
 pub mod campaigns;
 pub mod case;
+pub mod closed;
 
 pub mod admit;
 pub mod divert;
@@ -34,9 +39,13 @@ mod measure;
 #[cfg(test)]
 mod admit_tests;
 #[cfg(test)]
+mod far_ends_tests;
+#[cfg(test)]
 mod run_tests;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod scripted_far;
 #[cfg(test)]
 mod scripted_store;
 #[cfg(test)]

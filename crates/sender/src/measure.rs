@@ -97,6 +97,12 @@ pub(crate) fn settled(settlements: &[Settlement], settled: &[bool]) {
     }
 }
 
+/// Destinations that are left alone, and those of them that somebody's probe is on its way to.
+pub(crate) fn breakers(open: usize, probing: usize) {
+    gauge!("campanile_breakers", "state" => "open").set(open as f64);
+    gauge!("campanile_breakers", "state" => "probing").set(probing as f64);
+}
+
 pub(crate) fn in_flight(sends: usize) {
     gauge!("campanile_sends_in_flight").set(sends as f64);
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::campaigns::Campaigns;
 use crate::claim::{Parts, Pass, pass};
 use crate::divert::Divert;
+use crate::far_ends::FarEnds;
 use crate::measure;
 use crate::send::Means;
 use crate::settle::Settler;
@@ -33,6 +34,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Under load a claim waits for this many free slots, or this long: small claims cost several times as much a send.
 const CLAIM_MIN: usize = 64;
 const CLAIM_WAIT: Duration = Duration::from_millis(2);
+/// How long freed slots of a destination are gathered before more of it is claimed.
+const ROOM_WAIT: Duration = Duration::from_millis(3);
 const AWAY_WAIT_MIN: Duration = Duration::from_millis(50);
 const AWAY_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -76,6 +79,8 @@ enum Found {
     /// Not before then, as far as is known.
     Nothing {
         next_at: Option<Timestamp>,
+        /// But there is work for which destinations have no room.
+        passed_over: bool,
     },
 }
 
@@ -112,11 +117,13 @@ pub async fn run(
         settler: Settler::start(&store, &mut settling),
         means: Arc::new(Means {
             wire,
+            far_ends: FarEnds::new(slots_max),
             policy: config.policy,
             divert: config.divert,
             version: config.version,
             jitter,
         }),
+        slots: Arc::new(Semaphore::new(slots_max)),
         clock,
         exchange_timeout: config.exchange_timeout,
         shutdown,
@@ -124,10 +131,10 @@ pub async fn run(
     });
     let mut sender = Sender {
         shards: parts.store.layout().shards().collect(),
+        slots: parts.slots.clone(),
         parts,
         campaigns: Campaigns::default(),
         next: 0,
-        slots: Arc::new(Semaphore::new(slots_max)),
         slots_max,
         running: JoinSet::new(),
         followed_at: None,
@@ -152,14 +159,19 @@ impl Sender {
         let mut away = Away::default();
         while !shutdown.is_cancelled() {
             self.reap();
+            let mut waits_for_room = false;
             let sleep_max = match self.turn(&shutdown).await {
                 Ok(None) => return,
                 Ok(Some(found)) => {
                     away.is_back();
                     match found {
                         Found::Work => Duration::ZERO,
-                        Found::Nothing { next_at: None } => SLEEP_MAX,
-                        Found::Nothing { next_at: Some(at) } => {
+                        Found::Nothing { next_at: None, passed_over } => {
+                            waits_for_room = passed_over;
+                            SLEEP_MAX
+                        }
+                        Found::Nothing { next_at: Some(at), passed_over } => {
+                            waits_for_room = passed_over;
                             let wait = at.duration_since(self.parts.clock.now());
                             // To the next millisecond, as fine as the store's clock is.
                             let wait =
@@ -180,6 +192,8 @@ impl Sender {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     now = timeout(sleep_max, store.woken(Work::Send, seen)) => seen = now.unwrap_or(seen),
+                    // In company: each turn asks every shard.
+                    () = self.parts.means.far_ends.freed(), if waits_for_room => sleep(ROOM_WAIT).await,
                 }
             }
         }
@@ -190,6 +204,7 @@ impl Sender {
         self.look_around().await?;
         measure::in_flight(self.slots_max - self.slots.available_permits().min(self.slots_max));
         let mut first_at: Option<Timestamp> = None;
+        let mut any_passed_over = false;
         for _ in 0..self.shards.len() {
             let slots = tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),
@@ -199,7 +214,7 @@ impl Sender {
             let place = self.next % self.shards.len();
             self.next = place + 1;
             let Some(&shard) = self.shards.get(place) else { continue };
-            let Pass { claimed, more, next_at } =
+            let Pass { claimed, more, passed_over, next_at } =
                 pass(&self.parts, &mut self.campaigns, shard, slots, &mut self.running).await?;
             if claimed > 0 {
                 tracing::debug!(shard = shard.0, claimed, more, "pass");
@@ -207,16 +222,19 @@ impl Sender {
             if claimed > 0 || more {
                 return Ok(Some(Found::Work));
             }
+            any_passed_over |= passed_over;
             first_at = first_at.into_iter().chain(next_at).min();
         }
-        Ok(Some(Found::Nothing { next_at: first_at }))
+        Ok(Some(Found::Nothing { next_at: first_at, passed_over: any_passed_over }))
     }
 
     /// What is done every now and then.
     async fn look_around(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
         if self.followed_at.is_none_or(|at| now.duration_since(at) >= FOLLOW_EVERY) {
-            self.campaigns.follow(self.parts.store.as_ref()).await?;
+            let store = self.parts.store.as_ref();
+            self.campaigns.follow(store).await?;
+            self.parts.means.far_ends.follow(store, self.parts.clock.now()).await?;
             self.followed_at = Some(now);
         }
         if now.duration_since(self.swept_at) >= SWEEP_EVERY {

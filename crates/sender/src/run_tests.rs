@@ -345,7 +345,7 @@ async fn a_throttled_claim_takes_tokens_once_and_parks_the_lane_of_what_got_none
     let until = now() + Duration::from_millis(1 + 2);
     assert_eq!(of(|settle| matches!(settle, Settle::Park { .. })), 3);
     assert!(settlements.iter().all(|(_, s)| match s.settle {
-        Settle::Park { until: at } => at == until,
+        Settle::Park { until: at, .. } => at == until,
         _ => true,
     }));
     assert_eq!(target.received.lock().unwrap().len(), 3);

@@ -11,6 +11,7 @@ use campanile_core::webhook_draft::{Row, Webhook};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(crate) const DESTINATION: DestinationNo = DestinationNo(3);
 pub(crate) const CAMPAIGN: CampaignNo = CampaignNo(7);
 
 pub(crate) fn at(text: &str) -> Timestamp {
@@ -101,7 +102,7 @@ pub(crate) fn due_send(user: u64) -> DueSend {
 }
 
 pub(crate) fn lane() -> Lane {
-    Lane { campaign: CAMPAIGN, destination: DestinationNo(0), class: Class::First }
+    Lane { campaign: CAMPAIGN, destination: DESTINATION, class: Class::First }
 }
 
 /// A job of one of the audience's users.

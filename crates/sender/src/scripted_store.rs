@@ -13,6 +13,8 @@ use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
+use campanile_core::destination::StoredDestination;
+use campanile_core::destination_port::Rooms;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
@@ -27,7 +29,7 @@ use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::{Settings, SettingsRecord};
 use campanile_core::settings_port::SettingsStore;
-use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::throttle::{Bucket, Taken, Throttle};
 use campanile_core::user_list::{ListRecord, UserIds};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -66,6 +68,8 @@ pub(crate) struct State {
     /// Settled, but the answer is lost.
     pub(crate) answers_lost: usize,
     pub(crate) loads: usize,
+    pub(crate) destinations: Vec<StoredDestination>,
+    pub(crate) far_version: u64,
     /// What was asked for of a bucket, call by call.
     pub(crate) token_calls: Vec<usize>,
     /// The order to stop comes while a claim is under way.
@@ -90,6 +94,11 @@ impl ScriptedStore {
     pub(crate) fn push(&self, shard: Shard, job: Job) {
         self.state().lanes.entry(shard).or_default().push_back(job);
         self.woken.send_modify(|n| *n += 1);
+    }
+
+    /// How often anything was saved of destinations.
+    pub(crate) fn far_version(&self) -> u64 {
+        self.state().far_version
     }
 
     /// The lease of every claimed send runs out.
@@ -147,7 +156,7 @@ impl ScriptedStore {
             jobs.push(job);
         }
         let more = state.lanes.get(&shard).is_some_and(|lane| !lane.is_empty());
-        Ok(Claimed { at: sample::now(), jobs, more, next_at: None })
+        Ok(Claimed { at: sample::now(), jobs, more, passed_over: false, next_at: None })
     }
 }
 
@@ -155,12 +164,12 @@ fn away() -> StoreError {
     StoreError::Away("scripted".to_owned())
 }
 
-fn answer<'a, T: Send + 'a>(answer: T) -> Answer<'a, T> {
+pub(crate) fn answer<'a, T: Send + 'a>(answer: T) -> Answer<'a, T> {
     Box::pin(ready(Ok(answer)))
 }
 
 /// What a sender never asks for.
-fn never<'a, T: Send + 'a>() -> Answer<'a, T> {
+pub(crate) fn never<'a, T: Send + 'a>() -> Answer<'a, T> {
     Box::pin(ready(Err(StoreError::Refused("no sender asks for this".to_owned()))))
 }
 
@@ -208,8 +217,8 @@ impl Campaigns for ScriptedStore {
         never()
     }
 
-    fn destinations<'a>(&'a self, _: &'a [String]) -> Answer<'a, Vec<DestinationNo>> {
-        never()
+    fn destinations<'a>(&'a self, names: &'a [String]) -> Answer<'a, Vec<DestinationNo>> {
+        answer(names.iter().map(|_| sample::DESTINATION).collect())
     }
 }
 
@@ -275,7 +284,7 @@ impl Occurrences for ScriptedStore {
 }
 
 impl Queue for ScriptedStore {
-    fn claim(&self, shard: Shard, want: usize) -> Answer<'_, Claimed> {
+    fn claim_within<'a>(&'a self, shard: Shard, want: usize, _: &'a Rooms) -> Answer<'a, Claimed> {
         Box::pin(ready(self.claim_now(shard, want)))
     }
 
@@ -332,7 +341,7 @@ impl Ledger for ScriptedStore {
 
 impl Limits for ScriptedStore {
     /// Gives half of what is asked for.
-    fn take_tokens(&self, _: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
+    fn take_tokens(&self, _: Bucket, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
         self.state().token_calls.push(want);
         let now = sample::now();
         answer(Taken { tokens: want as u64 / 2, first_at: now, next_at: now + throttle.time_for(1) })

@@ -1,23 +1,27 @@
 //! Takes one claimed send through decision, exchange and verdict to its settlement.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::attempt::Attempt;
 use campanile_core::caps::CapAsk;
 use campanile_core::event::EntryData;
 use campanile_core::network::Policy;
+use campanile_core::number::DestinationNo;
 use campanile_core::ports::{Clock, Settlement};
 use campanile_core::reason::Suppression;
 use campanile_core::slug::Slug;
 use campanile_core::webhook::{Request, Unsendable};
 use campanile_core::webhook_headers::AttemptHead;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::admit::{Decision, Given, admit, gates};
 use crate::campaigns::Live;
 use crate::case::Case;
 use crate::content::by_content;
 use crate::divert::Divert;
+use crate::far_ends::FarEnds;
 use crate::hide::hide;
 use crate::judge::judge;
 use crate::measure;
@@ -28,6 +32,7 @@ use crate::wire::Wire;
 /// What every send of this process is sent by.
 pub struct Means {
     pub wire: Wire,
+    pub far_ends: Arc<FarEnds>,
     pub policy: Policy,
     /// Where everything goes instead.
     pub divert: Option<Divert>,
@@ -37,6 +42,14 @@ pub struct Means {
     pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
+/// Where a send goes.
+#[derive(Clone, Copy)]
+pub struct Toward {
+    pub no: DestinationNo,
+    /// It is the one send that finds out whether the destination takes sends again.
+    pub is_probe: bool,
+}
+
 /// A send that passed every gate, with its request.
 pub struct Ready {
     request: Request,
@@ -44,17 +57,10 @@ pub struct Ready {
     planned_at: Timestamp,
 }
 
-/// Decides, and posts within `within` if the decision is to send.
-pub async fn send(
-    means: &Means,
-    clock: &dyn Clock,
-    case: &Case,
-    live: &Live,
-    within: Duration,
-) -> Settlement {
-    match plan(means, case, live, clock.now()) {
-        Ok(ready) => post(means, clock, case, live, ready, within).await,
-        Err(settlement) => *settlement,
+impl Ready {
+    /// The name of where it goes.
+    pub fn destination(&self) -> String {
+        self.outgoing.target.key()
     }
 }
 
@@ -65,11 +71,12 @@ pub async fn post(
     case: &Case,
     live: &Live,
     ready: Ready,
-    within: Duration,
+    (toward, within): (Toward, Duration),
 ) -> Settlement {
     let Ready { request, outgoing, planned_at } = ready;
-    let began_at = clock.now();
+    let (began_at, began) = (clock.now(), Instant::now());
     let outcome = means.wire.exchange(outgoing, within).await;
+    means.far_ends.ended(toward.no, toward.is_probe, (&outcome, began.elapsed()), clock.now());
     let given = given(means, case, live, planned_at);
     let webhook = given.version().map(|version| &version.webhook);
     let mut outcome = match webhook {
@@ -140,6 +147,10 @@ fn unsent(case: &Case, live: &Live, given: &Given<'_>, stopped: Decision) -> Set
         }
         Decision::Later(due_at) => settlement::moved(lease, due_at),
         Decision::Refuse(reason, _) => settlement::refused(lease, reason),
+        Decision::Park(until, text) => {
+            tracing::debug!(send = case.id_text, campaign = live.record.id, %until, "a lane has to wait: {text}");
+            settlement::parked(lease, until, None)
+        }
         Decision::Hold(until, text) => {
             tracing::info!(send = case.id_text, campaign = live.record.id, %until, "a send has to wait: {text}");
             settlement::held(lease, until)
@@ -214,6 +225,7 @@ fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -
         policy: &means.policy,
         limits: &live.limits,
         counted: case.counted,
+        closed: case.closed.as_ref(),
         now,
     }
 }

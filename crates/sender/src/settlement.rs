@@ -6,6 +6,7 @@ use campanile_core::attempt::{Attempt, Outcome, Verdict};
 use campanile_core::due_send::Lease;
 use campanile_core::kept::Kept;
 use campanile_core::log_row::{Ended, LogRow};
+use campanile_core::number::DestinationNo;
 use campanile_core::ports::{Settle, Settlement};
 use campanile_core::reason::{Refusal, Suppression};
 use campanile_core::webhook_kept::StoredRequest;
@@ -52,9 +53,10 @@ pub fn refused(lease: Lease, reason: Refusal) -> Settlement {
     Settlement { lease, settle: Settle::Refused(reason), attempted: false, variant: None, hops: 0, row: None }
 }
 
-/// Its lane waits: what stops it stops all that is in the lane.
-pub fn parked(lease: Lease, until: Timestamp) -> Settlement {
-    let settle = Settle::Park { until };
+/// Its lane waits, or that of the destination it was found to go to: what stops it stops all that is in the lane.
+pub fn parked(lease: Lease, until: Timestamp, to: Option<DestinationNo>) -> Settlement {
+    let to = to.filter(|to| *to != lease.lane.destination);
+    let settle = Settle::Park { until, to };
     Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: None }
 }
 

@@ -1,11 +1,12 @@
 //! Claims: leased sends, fair over lanes and pinned; then, in a view of their own, what is needed to decide and render them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use campanile_core::control_word::ControlWord;
+use campanile_core::destination_port::{RoomFor, Rooms};
 use campanile_core::due_send::{DueSend, Lane, Lease};
 use campanile_core::limits;
-use campanile_core::number::{instant, millis};
+use campanile_core::number::{DestinationNo, instant, millis};
 use campanile_core::ports::{Claimed, Job, Settle, Settlement};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
@@ -23,11 +24,34 @@ pub(crate) struct Leased {
     at: Timestamp,
     leases: Vec<(Lease, ControlWord)>,
     more: bool,
+    passed_over: bool,
     next_at: Option<Timestamp>,
 }
 
+/// What is left of the rooms while a claim goes on.
+struct Left {
+    each: usize,
+    of: HashMap<DestinationNo, RoomFor>,
+}
+
+impl Left {
+    fn of(rooms: &Rooms) -> Left {
+        Left { each: rooms.each, of: rooms.of.iter().map(|room| (room.no, *room)).collect() }
+    }
+
+    /// A destination that is not known yet has no bound.
+    fn room(&mut self, no: DestinationNo) -> &mut usize {
+        let sends = if no == DestinationNo::default() { usize::MAX } else { self.each };
+        &mut self.of.entry(no).or_insert(RoomFor { no, sends, lease_secs: 0 }).sends
+    }
+
+    fn lease_secs(&self, no: DestinationNo) -> u8 {
+        self.of.get(&no).map_or(0, |room| room.lease_secs)
+    }
+}
+
 impl Room<'_> {
-    pub(crate) fn lease(&mut self, want: usize) -> Done<Leased> {
+    pub(crate) fn lease(&mut self, want: usize, rooms: &Rooms) -> Done<Leased> {
         let want = want.min(limits::CLAIM_MAX);
         let now = millis(self.now) as i64;
         if self.memory.ring.next_unpark().is_some_and(|at| at <= now) {
@@ -37,6 +61,7 @@ impl Room<'_> {
         let first_fence = self.meta("fence")? + 1;
         let mut fences = first_fence..;
         let mut blocked = HashSet::new();
+        let (mut left, mut passed_over) = (Left::of(rooms), false);
         while leases.len() < want {
             let mut turn = self.memory.ring.in_turn(LANES_MAX + blocked.len());
             turn.retain(|(lane, _)| !blocked.contains(lane));
@@ -51,9 +76,19 @@ impl Room<'_> {
                 if n == 0 {
                     break;
                 }
-                if !self.take(lane, word, n, &mut fences, &mut leases)? {
+                let room = left.room(lane.destination);
+                if *room == 0 {
+                    passed_over = true;
+                    blocked.insert(lane);
+                    continue;
+                }
+                let (n, before) = (n.min(*room), leases.len());
+                let secs = left.lease_secs(lane.destination).max(word.lease_secs);
+                if !self.take(lane, ControlWord { lease_secs: secs, ..word }, n, &mut fences, &mut leases)? {
                     blocked.insert(lane);
                 }
+                let room = left.room(lane.destination);
+                *room = room.saturating_sub(leases.len() - before);
             }
         }
         if fences.start > first_fence {
@@ -61,7 +96,7 @@ impl Room<'_> {
         }
         let next_at = self.memory.ring.next_unpark().map(|ms| instant(ms.unsigned_abs()));
         let more = self.memory.ring.lanes_in_turn() > blocked.len();
-        Ok(Leased { at: self.now, leases, more, next_at })
+        Ok(Leased { at: self.now, leases, more, passed_over, next_at })
     }
 
     /// The second answer, where there is no claim, comes after the sends were put back as they were: nobody would know of the leases.
@@ -154,7 +189,8 @@ impl View<'_> {
     pub(crate) fn jobs(&self, leased: Leased) -> Done<Claimed> {
         let jobs = leased.leases.into_iter().map(|(lease, control)| self.job(lease, control));
         let jobs = jobs.collect::<Done<_>>()?;
-        Ok(Claimed { at: leased.at, jobs, more: leased.more, next_at: leased.next_at })
+        let Leased { at, more, passed_over, next_at, .. } = leased;
+        Ok(Claimed { at, jobs, more, passed_over, next_at })
     }
 
     fn job(&self, lease: Lease, control: ControlWord) -> Done<Job> {

@@ -22,6 +22,7 @@ mod occurrences;
 
 mod caps;
 mod claim;
+mod destinations;
 mod entries;
 mod erase;
 mod failed;

@@ -9,7 +9,7 @@ use campanile_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Of the tables below, once every upgrade was made. A newer one is refused by name.
-const FORMAT: i64 = 8;
+const FORMAT: i64 = 9;
 
 /// What makes format 2 of 1, 3 of 2, ... A new file goes through all of them too, so that there is one way to each format.
 ///
@@ -22,7 +22,8 @@ const FORMAT: i64 = 8;
 /// | 6 | the deployment's settings; what caps have counted of each user |
 /// | 7 | failed sends are kept whole, in the order of their failure, so that they can be sent again; those of before cannot |
 /// | 8 | segments and lists of users |
-const UPGRADES: [&str; 7] = ["
+/// | 9 | what operators set for destinations |
+const UPGRADES: [&str; 8] = ["
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
 ALTER TABLE failed ADD COLUMN at INTEGER;
 ALTER TABLE log ADD COLUMN at INTEGER;
@@ -45,6 +46,8 @@ CREATE INDEX failed_at ON failed (at, seq);
 ", "
 CREATE TABLE segments (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE user_lists (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL, ids BLOB NOT NULL);
+", "
+CREATE TABLE policies (no INTEGER PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL);
 "];
 
 const SCHEMA: &str = "

@@ -6,7 +6,7 @@ use campanile_core::counter::{Count, Counter, VariantCounter, summed};
 use campanile_core::due_send::{Class, DueEntry, DueSend, Lane, Lease, user_hash};
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
-use campanile_core::number::{Layout, millis};
+use campanile_core::number::{DestinationNo, Layout, millis};
 use campanile_core::ports::{Settle, Settlement};
 use campanile_core::reason::Failure;
 use campanile_core::send_outcome;
@@ -35,8 +35,9 @@ impl Room<'_> {
             self.queue(lane, &core, false)?;
         }
         for (settlement, _) in settlements.iter().zip(&answers).filter(|(_, is_live)| **is_live) {
-            if let Settle::Park { until } = settlement.settle {
-                self.memory.ring().park(&settlement.lease.lane, millis(until) as i64);
+            if let Settle::Park { until, to } = settlement.settle {
+                let lane = moved(settlement.lease.lane, to);
+                self.memory.ring().park(&lane, millis(until) as i64);
             }
         }
         self.count(summed(counts))?;
@@ -128,7 +129,10 @@ impl Room<'_> {
                 send.due_at = due_at.unwrap_or(send.due_at);
                 self.place(&DueEntry { at: *at, lane, send: unpinned(lane, send) })?;
             }
-            Settle::Back | Settle::Park { .. } => backs.push((lane, unpinned(lane, send).encode().to_vec())),
+            Settle::Back => backs.push((lane, unpinned(lane, send).encode().to_vec())),
+            Settle::Park { to, .. } => {
+                backs.push((moved(lane, *to), unpinned(lane, send).encode().to_vec()));
+            }
         }
         if let Some(row) = &settlement.row {
             self.log(row)?;
@@ -281,6 +285,11 @@ impl Room<'_> {
         let settle = Settle::Failed { reason, kept: Vec::new() };
         Ok(Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: Some(row) })
     }
+}
+
+/// To the lane of the destination it is known to go to by now.
+fn moved(lane: Lane, to: Option<DestinationNo>) -> Lane {
+    Lane { destination: to.unwrap_or(lane.destination), ..lane }
 }
 
 /// Never attempted, so an edit may still reach it. What is sent again was.

@@ -12,6 +12,7 @@ use campanile_core::caps_port::Caps;
 use campanile_core::control_word::ControlWord;
 use campanile_core::counter::Counter;
 use campanile_core::delivery_record::StoredRecord;
+use campanile_core::destination_port::Rooms;
 use campanile_core::draft::Draft;
 use campanile_core::due_send::{Lease, SendId};
 use campanile_core::history_port::CampaignHistories;
@@ -30,11 +31,12 @@ use campanile_core::segment_port::SegmentStore;
 use campanile_core::sends_query::{SendTrail, SendsPage, SendsQuery};
 use campanile_core::settings::SettingsRecord;
 use campanile_core::settings_port::SettingsStore;
-use campanile_core::throttle::{Taken, Throttle};
+use campanile_core::throttle::{Bucket, Taken, Throttle};
 use campanile_core::user_list::{ListRecord, UserIds};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::destinations::FarEnds;
 use crate::open::{Opened, open_file, open_in_memory};
 use crate::readers::Readers;
 use crate::room::{Done, Room, View};
@@ -49,8 +51,9 @@ pub struct SqliteStore {
     writer: Writer,
     woken: Woken,
     throttles: Throttles,
+    pub(crate) far_ends: FarEnds,
     sealer: Option<Arc<dyn Sealer>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Let go after the writer has ended.
     _lock: Option<std::fs::File>,
 }
@@ -75,13 +78,14 @@ impl SqliteStore {
         // Whoever held leases was this file's only process, and is gone.
         let first = move |room: &mut Room<'_>| room.reclaim_all(&taken).map(drop);
         let writer = Writer::start(opened.connection, clock.clone(), woken.clone(), first)?;
-        let throttles = Throttles::default();
+        let (throttles, far_ends) = (Throttles::default(), FarEnds::default());
         Ok(SqliteStore {
             layout,
             readers: None,
             writer,
             woken,
             throttles,
+            far_ends,
             sealer: None,
             clock,
             _lock: opened.lock,
@@ -305,10 +309,11 @@ impl Queue for SqliteStore {
         self.write(move |room| room.release(limit))
     }
 
-    fn claim(&self, _shard: Shard, want: usize) -> Answer<'_, Claimed> {
+    fn claim_within<'a>(&'a self, _shard: Shard, want: usize, rooms: &'a Rooms) -> Answer<'a, Claimed> {
+        let rooms = rooms.clone();
         Box::pin(async move {
             // The lease holds what belongs to its sends in place, so that can be looked up beside the writer.
-            let leased = self.write(move |room| room.lease(want)).await?;
+            let leased = self.write(move |room| room.lease(want, &rooms)).await?;
             let again = leased.clone();
             match self.read(move |view| view.jobs(leased)).await {
                 Ok(claimed) => Ok(claimed),
@@ -343,8 +348,8 @@ impl Queue for SqliteStore {
 }
 
 impl Limits for SqliteStore {
-    fn take_tokens(&self, campaign: CampaignNo, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
-        let taken = self.throttles.take(campaign, throttle, want, self.clock.now());
+    fn take_tokens(&self, bucket: Bucket, throttle: Throttle, want: usize) -> Answer<'_, Taken> {
+        let taken = self.throttles.take(bucket, throttle, want, self.clock.now());
         Box::pin(std::future::ready(Ok(taken)))
     }
 }

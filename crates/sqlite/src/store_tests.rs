@@ -263,9 +263,11 @@ async fn a_file_of_the_format_before_is_upgraded_and_a_later_one_refused() {
     let bench = bench();
     drop(bench.open());
     bench.alter(
-        "DROP INDEX requests_at; ALTER TABLE failed DROP COLUMN at; ALTER TABLE log DROP COLUMN at;
+        "DROP INDEX requests_at; DROP INDEX failed_at; ALTER TABLE failed DROP COLUMN at;
+         ALTER TABLE failed DROP COLUMN lane; ALTER TABLE failed DROP COLUMN core; ALTER TABLE log DROP COLUMN at;
          DROP TABLE records; DROP TABLE marks; DROP TABLE recent; DROP TABLE histories; DROP TABLE tokens;
-         DROP TABLE settings; DROP TABLE caps; UPDATE meta SET value = 1 WHERE name = 'format'",
+         DROP TABLE settings; DROP TABLE caps; DROP TABLE policies;
+         DROP TABLE segments; DROP TABLE user_lists; UPDATE meta SET value = 1 WHERE name = 'format'",
     );
     let store = bench.open();
     assert_eq!(store.add(S, &request(1, vec![entry(1, now())])).await, Ok(Added::Now));

@@ -6386,6 +6386,839 @@ pub mod campaign_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Where webhooks go.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Destination {
+    /// Scheme, host and port: <https://hooks.example.com:443.> A name without a port means the scheme's own.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What an operator set.
+    #[prost(message, optional, tag = "2")]
+    pub policy: ::core::option::Option<DestinationPolicy>,
+    /// Output only. How many times the policy was set.
+    #[prost(int64, tag = "3")]
+    pub revision: i64,
+    /// Output only. Whether sends go out to it.
+    #[prost(message, optional, tag = "4")]
+    pub breaker: ::core::option::Option<Breaker>,
+    /// Output only. When it last answered 410: what is sent there is not wanted any more.
+    #[prost(message, optional, tag = "5")]
+    pub gone_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Destination {
+    const NAME: &'static str = "Destination";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Destination".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Destination".into()
+    }
+}
+/// What holds for a destination. An empty field limits nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DestinationPolicy {
+    /// Requests in a time: "50/s", "600/min". Requests go out evenly spaced, retries too.
+    #[prost(string, tag = "1")]
+    pub rate: ::prost::alloc::string::String,
+    /// Requests under way at once, 0 to 10,000; 0 means no limit.
+    #[prost(int32, tag = "2")]
+    pub concurrency: i32,
+    /// Time for the whole exchange, from connecting to the last byte of the answer: 1 s to 90 s. Unset: 30 s.
+    #[prost(message, optional, tag = "3")]
+    pub timeout: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for DestinationPolicy {
+    const NAME: &'static str = "DestinationPolicy";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.DestinationPolicy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.DestinationPolicy".into()
+    }
+}
+/// Whether sends go out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Breaker {
+    /// How it stands.
+    #[prost(enumeration = "BreakerState", tag = "1")]
+    pub state: i32,
+    /// When it opened first; unset while it is closed.
+    #[prost(message, optional, tag = "2")]
+    pub opened_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Open: when the next send is tried. Probing: when another one may be.
+    #[prost(message, optional, tag = "3")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// Attempts of the last minute, as far as they were told, that the destination took or refused for their own sake.
+    #[prost(int32, tag = "4")]
+    pub good: i32,
+    /// Attempts of the last minute that ended in 408, 429, 502, 503, 504, 529, or without an answer.
+    #[prost(int32, tag = "5")]
+    pub bad: i32,
+}
+impl ::prost::Name for Breaker {
+    const NAME: &'static str = "Breaker";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.Breaker".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.Breaker".into()
+    }
+}
+/// Asks for a page of destinations.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDestinationsRequest {
+    /// How many at most; 0 means 50, more than 1,000 means 1,000.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListDestinationsRequest {
+    const NAME: &'static str = "ListDestinationsRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListDestinationsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListDestinationsRequest".into()
+    }
+}
+/// A page of destinations by ascending name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDestinationsResponse {
+    /// The destinations.
+    #[prost(message, repeated, tag = "1")]
+    pub destinations: ::prost::alloc::vec::Vec<Destination>,
+    /// Asks for the page after this one; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListDestinationsResponse {
+    const NAME: &'static str = "ListDestinationsResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ListDestinationsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ListDestinationsResponse".into()
+    }
+}
+/// Asks for one destination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDestinationRequest {
+    /// Its name: <https://hooks.example.com> or <https://hooks.example.com:8443.> Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetDestinationRequest {
+    const NAME: &'static str = "GetDestinationRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetDestinationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetDestinationRequest".into()
+    }
+}
+/// The destination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDestinationResponse {
+    /// As it stands.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<Destination>,
+}
+impl ::prost::Name for GetDestinationResponse {
+    const NAME: &'static str = "GetDestinationResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.GetDestinationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.GetDestinationResponse".into()
+    }
+}
+/// Asks to set a policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateDestinationRequest {
+    /// Its name, and the policy it is to have. Required.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<Destination>,
+    /// Fields of the policy to set: policy.rate, policy.concurrency, policy.timeout, or policy for all. Unset: all.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// The revision that is changed; 0 changes whatever is there. ABORTED when it is another one.
+    #[prost(int64, tag = "3")]
+    pub expected_revision: i64,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdateDestinationRequest {
+    const NAME: &'static str = "UpdateDestinationRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateDestinationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateDestinationRequest".into()
+    }
+}
+/// The destination as it is set now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateDestinationResponse {
+    /// As it stands.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<Destination>,
+}
+impl ::prost::Name for UpdateDestinationResponse {
+    const NAME: &'static str = "UpdateDestinationResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.UpdateDestinationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.UpdateDestinationResponse".into()
+    }
+}
+/// Asks to close a breaker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetBreakerRequest {
+    /// Name of the destination. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ResetBreakerRequest {
+    const NAME: &'static str = "ResetBreakerRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ResetBreakerRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ResetBreakerRequest".into()
+    }
+}
+/// The destination with its breaker closed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetBreakerResponse {
+    /// As it stands.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<Destination>,
+}
+impl ::prost::Name for ResetBreakerResponse {
+    const NAME: &'static str = "ResetBreakerResponse";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ResetBreakerResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ResetBreakerResponse".into()
+    }
+}
+/// How a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BreakerState {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// Sends go out.
+    Closed = 1,
+    /// Nothing is sent for a while: sends wait.
+    Open = 2,
+    /// One send is on its way to find out.
+    Probing = 3,
+}
+impl BreakerState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BREAKER_STATE_UNSPECIFIED",
+            Self::Closed => "BREAKER_STATE_CLOSED",
+            Self::Open => "BREAKER_STATE_OPEN",
+            Self::Probing => "BREAKER_STATE_PROBING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BREAKER_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BREAKER_STATE_CLOSED" => Some(Self::Closed),
+            "BREAKER_STATE_OPEN" => Some(Self::Open),
+            "BREAKER_STATE_PROBING" => Some(Self::Probing),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod destination_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// A destination is the scheme, host and port of a URL. What is set for one holds for all senders and all campaigns together.
+    #[derive(Debug, Clone)]
+    pub struct DestinationServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl DestinationServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> DestinationServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DestinationServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            DestinationServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists destinations by name: every one that a campaign was planned for or sent to.
+        pub async fn list_destinations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDestinationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDestinationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.DestinationService/ListDestinations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "campanile.v1.DestinationService",
+                        "ListDestinations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads one destination. NOT_FOUND when nothing was ever planned for it or set for it.
+        pub async fn get_destination(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDestinationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.DestinationService/GetDestination",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.DestinationService", "GetDestination"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the policy of a destination, also of one that nothing was sent to yet. Senders follow within a second.
+        pub async fn update_destination(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDestinationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.DestinationService/UpdateDestination",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "campanile.v1.DestinationService",
+                        "UpdateDestination",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Closes the breaker of a destination: sends go out again within seconds, and what failed before is forgotten.
+        pub async fn reset_breaker(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResetBreakerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetBreakerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/campanile.v1.DestinationService/ResetBreaker",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("campanile.v1.DestinationService", "ResetBreaker"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod destination_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with DestinationServiceServer.
+    #[async_trait]
+    pub trait DestinationService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists destinations by name: every one that a campaign was planned for or sent to.
+        async fn list_destinations(
+            &self,
+            request: tonic::Request<super::ListDestinationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDestinationsResponse>,
+            tonic::Status,
+        >;
+        /// Reads one destination. NOT_FOUND when nothing was ever planned for it or set for it.
+        async fn get_destination(
+            &self,
+            request: tonic::Request<super::GetDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDestinationResponse>,
+            tonic::Status,
+        >;
+        /// Sets the policy of a destination, also of one that nothing was sent to yet. Senders follow within a second.
+        async fn update_destination(
+            &self,
+            request: tonic::Request<super::UpdateDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDestinationResponse>,
+            tonic::Status,
+        >;
+        /// Closes the breaker of a destination: sends go out again within seconds, and what failed before is forgotten.
+        async fn reset_breaker(
+            &self,
+            request: tonic::Request<super::ResetBreakerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetBreakerResponse>,
+            tonic::Status,
+        >;
+    }
+    /// A destination is the scheme, host and port of a URL. What is set for one holds for all senders and all campaigns together.
+    #[derive(Debug)]
+    pub struct DestinationServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> DestinationServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for DestinationServiceServer<T>
+    where
+        T: DestinationService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/campanile.v1.DestinationService/ListDestinations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDestinationsSvc<T: DestinationService>(pub Arc<T>);
+                    impl<
+                        T: DestinationService,
+                    > tonic::server::UnaryService<super::ListDestinationsRequest>
+                    for ListDestinationsSvc<T> {
+                        type Response = super::ListDestinationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDestinationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DestinationService>::list_destinations(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDestinationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.DestinationService/GetDestination" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDestinationSvc<T: DestinationService>(pub Arc<T>);
+                    impl<
+                        T: DestinationService,
+                    > tonic::server::UnaryService<super::GetDestinationRequest>
+                    for GetDestinationSvc<T> {
+                        type Response = super::GetDestinationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDestinationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DestinationService>::get_destination(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDestinationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.DestinationService/UpdateDestination" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateDestinationSvc<T: DestinationService>(pub Arc<T>);
+                    impl<
+                        T: DestinationService,
+                    > tonic::server::UnaryService<super::UpdateDestinationRequest>
+                    for UpdateDestinationSvc<T> {
+                        type Response = super::UpdateDestinationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateDestinationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DestinationService>::update_destination(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateDestinationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/campanile.v1.DestinationService/ResetBreaker" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResetBreakerSvc<T: DestinationService>(pub Arc<T>);
+                    impl<
+                        T: DestinationService,
+                    > tonic::server::UnaryService<super::ResetBreakerRequest>
+                    for ResetBreakerSvc<T> {
+                        type Response = super::ResetBreakerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResetBreakerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DestinationService>::reset_breaker(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResetBreakerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for DestinationServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "campanile.v1.DestinationService";
+    impl<T> tonic::server::NamedService for DestinationServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// Asks to take events.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrackEventsRequest {

@@ -1,11 +1,27 @@
 #!lua flags=allow-oom
 -- Leases queued sends, fair over lanes, with what is needed to decide and render them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
--- ARGV   want, quantum, bytes of facts at most
--- reply  time, 1 if lanes were left with work, ms of the first parked lane or -1, then for each job: lease member, control word, profile, data, kept request
+-- ARGV   want, quantum, bytes of facts at most, sends a destination may have that is not listed, those listed (4 bytes destination,
+--        2 of sends, 1 of seconds a lease lasts at least)
+-- reply  time, 1 if lanes were left with work, 1 if some were passed over for want of room, ms of the first parked lane or -1, then for each job: lease member, control word, profile, data, kept request
 --        (nil: there is none; 0: did not fit, ask `facts`), delivery record
 -- bound  128 jobs of 64 lanes, about 7 us a job with its settle; facts of about 1 MiB
-local want, quantum, facts_max = num(), num(), num()
+local want, quantum, facts_max, each, listed = num(), num(), num(), num(), arg()
+local rooms, lease_secs = { ['\0\0\0\0'] = math.huge }, {}
+for i = 1, #listed, 7 do
+  rooms[sub(listed, i, i + 3)] = number('>I2', listed, i + 4)
+  lease_secs[sub(listed, i, i + 3)] = byte(listed, i + 6)
+end
+local passed_over = 0
+
+-- Where a lane's sends go, as far as it is known.
+local function room_of(lane)
+  local to = sub(lane, 5, 8)
+  if not rooms[to] then
+    rooms[to] = each
+  end
+  return rooms[to], to
+end
 local parked = call('ZRANGEBYSCORE', 'park', '-inf', t, 'LIMIT', 0, 64)
 for i = 1, #parked do
   call('ZREM', 'park', parked[i])
@@ -39,6 +55,11 @@ for i = 1, #ring, 2 do
     if not word or byte(word) == 2 then
       call('ZREM', 'ring', lane)
       call('ZADD', 'held', 0, lane)
+    elseif room_of(lane) < 1 then
+      -- Moved on as if it had been served, so that a ring full of such lanes hides no other.
+      passed_over = 1
+      local next = math.min(tonumber(ring[i + 1]) + quantum, tonumber(virtual_time()) + 64 * quantum)
+      call('ZADD', 'ring', 'XX', string.format('%.17g', math.max(next, tonumber(ring[i + 1]))), lane)
     else
       local weight = math.max(1, byte(word, 7))
       served[#served + 1] = { lane = lane, score = tonumber(ring[i + 1]), word = word, weight = weight, taken = 0 }
@@ -84,6 +105,14 @@ local function unhindered(lane, n)
 end
 
 local function take(from, n)
+  local room, to = room_of(from.lane)
+  if n > room then
+    n, passed_over = room, 1
+    if n < 1 then
+      from.full = true
+      return
+    end
+  end
   if bit.band(byte(from.word, 2), 2) ~= 0 and log_head() < math.huge then
     n, from.blocked = unhindered(from.lane, n)
     if n == 0 then
@@ -92,7 +121,7 @@ local function take(from, n)
   end
   local cores = call('LPOP', 'q:' .. from.lane, n) or {}
   -- As text: a number would be written with 17 digits, each time.
-  local ends = string.format('%.0f', t + math.max(1, byte(from.word, 6)) * 1000)
+  local ends = string.format('%.0f', t + math.max(1, byte(from.word, 6), lease_secs[to] or 0) * 1000)
   for i = 1, #cores do
     local core = cores[i]
     if #core ~= 31 or byte(core) ~= 1 then
@@ -106,6 +135,7 @@ local function take(from, n)
       leases[#leases + 1] = member
     end
   end
+  rooms[to] = room - #cores
   from.taken = from.taken + #cores
   from.empty = #cores < n or call('LLEN', 'q:' .. from.lane) == 0
 end
@@ -114,7 +144,7 @@ end
 for round = 1, 2 do
   for i = 1, #served do
     local from = served[i]
-    if #members < want and not from.empty and not from.blocked then
+    if #members < want and not from.empty and not from.blocked and not from.full then
       local share = math.max(quantum, math.ceil(want * from.weight / weights))
       take(from, round == 1 and math.min(share, want - #members) or want - #members)
     end
@@ -127,13 +157,14 @@ for i = 1, #served do
   if from.empty then
     call('ZREM', 'ring', from.lane)
   else
-    more = from.blocked and more or 1
+    more = (from.blocked or room_of(from.lane) < 1) and more or 1
     if from.taken > 0 then
       call('ZADD', 'ring', 'XX', string.format('%.17g', from.score + from.taken / from.weight), from.lane)
     end
   end
 end
-if #ring == 128 and call('ZCARD', 'ring') > 0 then
+-- Beyond those looked at; unless all of them only lacked room: then it is worth coming again when there is some.
+if #ring == 128 and (passed_over == 0 or #served > 0) and call('ZCARD', 'ring') > 0 then
   more = 1
 end
 if served[1] then
@@ -144,7 +175,7 @@ if #leases > 0 then
 end
 
 local first = call('ZRANGE', 'park', 0, 0, 'WITHSCORES')
-local reply, bytes = { t, more, tonumber(first[2]) or -1 }, 0
+local reply, bytes = { t, more, passed_over, tonumber(first[2]) or -1 }, 0
 
 local function note(value)
   reply[#reply + 1] = value

@@ -3,7 +3,8 @@
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms, histories at most, forgotten at once; then per send:
 --        member, verdict (D F S N R H B L), attempted (1|0), variant or '', hops (1 byte), noted (D F B P or ''), late bucket or '',
---        text (S and N: reason; R, H, L: 6 bytes of at, H with 6 more of a new due instant), kept request, log row
+--        text (S and N: reason; R, H, L: 6 bytes of at, H with 6 more of a new due instant, L with 4 more of the destination whose
+--        lane it goes to), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
 -- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
 local rows_max, rows_ms, failed_max, failed_ms, histories_max, forgotten = num(), num(), num(), num(), num(), num()
@@ -158,6 +159,9 @@ local function go_on(s, campaign, names)
     end
     place(sub(s.text, 1, 6) .. lane .. core)
   else
+    if s.verdict == 'L' and #s.text == 10 then
+      lane = sub(lane, 1, 4) .. sub(s.text, 7) .. sub(lane, 9)
+    end
     backs[#backs + 1] = { lane = lane, core = unpinned(lane, core), parked = s.verdict == 'L' and number('>I6', s.text) }
   end
 end

@@ -1,6 +1,6 @@
 #!lua
 -- Takes tokens of a bucket by the generic cell rate algorithm: the key holds the instant up to which they were given away.
--- KEYS   {cp:t:c<campaign>}
+-- KEYS   {cp:t:c<campaign>} or {cp:t:d<destination>}
 -- ARGV   want, us of one token, tokens given ahead at most
 -- reply  time, tokens taken, us of the first one, us when it is worth asking for the next
 -- bound  one key
