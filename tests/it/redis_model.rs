@@ -204,6 +204,12 @@ impl Model {
         };
         if settlement.attempted {
             self.count(campaign, Counter::Attempts(0), 1);
+            // Its first one: every send of the model is of another user, and its rows say that none was late.
+            if settlement.lease.send.attempts == 0 {
+                for counter in [Counter::Users, Counter::Reached, Counter::Latency(0, 0)] {
+                    self.count(campaign, counter, 1);
+                }
+            }
         }
         let is_over = ending.is_some() || matches!(settlement.settle, Settle::Refused(_));
         if is_over && settlement.lease.send.attempts > 0 {
