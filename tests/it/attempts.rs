@@ -156,11 +156,17 @@ async fn private_targets_are_refused_at_save_and_at_connect_unless_allowed() {
     let violation = refused.get_details_bad_request().expect("details").field_violations.remove(0);
     assert_eq!(violation.field, "webhook.url");
     assert!(violation.description.contains("--dev"), "it says the way to allow it: {violation:?}");
-    let denied = Running::sqlite_with(&["--dev", "--deny-network", "127.0.0.0/8", "--ports", "443"]).await;
-    let create =
-        wire::CreateCampaignRequest { campaign: Some(read(&seen(&target, ""))), ..Default::default() };
-    let refused = denied.api.campaigns.clone().create_campaign(create).await.expect_err("a port not named");
-    assert!(refused.message().contains("--ports"), "{refused}");
+    for (flags, flag) in [
+        (&["--dev", "--deny-network", "127.0.0.0/8"][..], "--deny-network"),
+        (&["--allow-network", "127.0.0.0/8", "--ports", "443"], "--ports"),
+    ] {
+        let denied = Running::sqlite_with(flags).await;
+        let create =
+            wire::CreateCampaignRequest { campaign: Some(read(&seen(&target, ""))), ..Default::default() };
+        let refused =
+            denied.api.campaigns.clone().create_campaign(create).await.expect_err("a target denied");
+        assert!(refused.message().contains(flag), "{refused}");
+    }
     // A host that a value gives is known only when it is sent.
     let port = target.address.port();
     let personal = format!(

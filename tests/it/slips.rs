@@ -180,11 +180,7 @@ async fn an_answer_that_may_mean_another_content_type_is_hinted_at() {
             &running.processes[0],
             &["sends", "show", &id],
             0,
-            &[
-                "application/json",
-                "write content_type: form in the webhook",
-                "next: campanile campaign show first",
-            ],
+            &["application/json", "write content_type: form in the webhook", "next: campanile sends resend"],
         );
     }
 }
