@@ -177,6 +177,9 @@ async fn a_duplicate_is_a_new_draft(running: Running) {
     assert_eq!(copy.state(), wire::CampaignState::Draft);
     let original = running.campaign("slow").await;
     assert_eq!((&copy.webhook, &copy.delivery), (&original.webhook, &original.delivery));
+    let without = wire::DuplicateCampaignRequest { include_received: false, ..request("third") };
+    let refused = api.duplicate_campaign(without).await.expect_err("not in this version");
+    assert!(refused.message().starts_with("include_received: "), "{refused}");
     for (id, code) in
         [("second", Code::AlreadyExists), ("A b", Code::InvalidArgument), ("", Code::InvalidArgument)]
     {

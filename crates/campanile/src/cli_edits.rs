@@ -18,7 +18,7 @@ pub struct DuplicateArgs {
     /// Its title; that of the original where left out.
     #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true)]
     pub title: String,
-    /// Also for users to whom the original posted.
+    /// Also for users to whom the original posted; leaving them out is not in this version.
     #[arg(long)]
     pub include_received: bool,
 }

@@ -21,18 +21,8 @@ pub(crate) async fn ask_duplicate(Extension(token): Extension<Token>, Path(id): 
     let field = |name, label, is_required| AskField { name, label, value: String::new(), is_required };
     let fields =
         vec![field("new_id", "Id of the new draft", true), field("title", "Title, if another", false)];
-    let choice = |value, label: &str, meaning: &str, is_chosen| Choice {
-        value,
-        label: label.to_owned(),
-        meaning: meaning.to_owned(),
-        is_chosen,
-    };
-    let choices = vec![
-        choice("without", "Leave out who got the original", "Its audience says so, and can be edited.", true),
-        choice("include", "For all of its audience", "Also for users to whom the original posted.", false),
-    ];
-    let text = "The copy is a draft: nothing is sent before it is activated.".to_owned();
-    Ok(page(&AskPage { text, fields, choices, go: "Duplicate", ..ask }))
+    let text = "The copy is a draft: nothing is sent before it is activated. Its audience is that of the original, also users to whom that one posted.";
+    Ok(page(&AskPage { text: text.to_owned(), fields, go: "Duplicate", ..ask }))
 }
 
 #[derive(Deserialize)]
@@ -40,8 +30,6 @@ pub(crate) struct Copy {
     new_id: String,
     #[serde(default)]
     title: String,
-    #[serde(default)]
-    mode: String,
 }
 
 pub(crate) async fn duplicate(
@@ -49,13 +37,13 @@ pub(crate) async fn duplicate(
     Path(id): Path<String>,
     posted: Posted<Copy>,
 ) -> Shown {
-    let Copy { new_id, title, mode } = posted.fields;
+    let Copy { new_id, title } = posted.fields;
     let new_id = new_id.trim().to_owned();
     let request = wire::DuplicateCampaignRequest {
         id,
         new_id: new_id.clone(),
         title: title.trim().to_owned(),
-        include_received: mode == "include",
+        include_received: true,
         ..Default::default()
     };
     room.api.campaigns().duplicate_campaign(request).await?;

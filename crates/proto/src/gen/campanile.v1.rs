@@ -3406,7 +3406,8 @@ pub struct DuplicateCampaignRequest {
     /// Its title; empty: the title of the copied one.
     #[prost(string, tag = "3")]
     pub title: ::prost::alloc::string::String,
-    /// True: its audience is that of the original. False: users to whom the original posted are left out of it.
+    /// True: its audience is that of the original. False is refused in this version: users to whom the original posted
+    /// would be left out.
     #[prost(bool, tag = "4")]
     pub include_received: bool,
     /// Makes the call safe to repeat: the same id within 24 h gives the first answer again. At most 128 bytes.
