@@ -213,19 +213,10 @@ impl Place {
         sealer: Option<Arc<dyn Sealer>>,
     ) -> Result<Arc<dyn Store>, StoreError> {
         match self {
-            Place::File(path) => {
-                let store = SqliteStore::open(path, clock, seed)?;
-                Ok(match sealer {
-                    Some(sealer) => Arc::new(store.sealed_by(sealer)),
-                    None => Arc::new(store),
-                })
-            }
+            Place::File(path) => Ok(Arc::new(SqliteStore::open(path, clock, seed)?.sealed_by(sealer))),
             Place::Redis(url) => {
                 let store = RedisStore::connect(url, clock, seed, Some(shards)).await?;
-                Ok(match sealer {
-                    Some(sealer) => Arc::new(store.sealed_by(sealer)),
-                    None => Arc::new(store),
-                })
+                Ok(Arc::new(store.sealed_by(sealer)))
             }
         }
     }

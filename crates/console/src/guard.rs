@@ -89,9 +89,7 @@ fn make_token(room: &Room) -> String {
 
 /// The token of the browser's cookie, if it is one.
 fn token(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, token) = pairs.find(|(name, _)| *name == COOKIE)?;
+    let token = session::cookie_of(headers, COOKIE)?;
     let is_token = token.len() == TOKEN_DIGITS && token.bytes().all(|b| b.is_ascii_hexdigit());
     is_token.then(|| token.to_owned())
 }

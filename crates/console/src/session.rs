@@ -15,10 +15,15 @@ tokio::task_local! {
 
 /// The access token of a browser's cookie, if it has the form of one.
 pub(crate) fn of(headers: &HeaderMap) -> Option<String> {
+    let text = cookie_of(headers, COOKIE)?;
+    access::id_of(text).map(|_| text.to_owned())
+}
+
+/// What a browser keeps under this name.
+pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, text) = pairs.find(|(name, _)| *name == COOKIE)?;
-    access::id_of(text).map(|_| text.to_owned())
+    pairs.find(|(known, _)| *known == name).map(|(_, text)| text)
 }
 
 /// Runs `page`; the calls it makes bring `token` along.

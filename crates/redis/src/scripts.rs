@@ -12,6 +12,7 @@ pub(crate) struct Code {
 }
 
 const BASE: &str = include_str!("lua/base.lua");
+const EVENTS: &str = include_str!("lua/append_events.lua");
 const PLACE: &str = include_str!("lua/place.lua");
 const INTAKE: &str = include_str!("lua/intake.lua");
 const ROWS: &str = include_str!("lua/rows.lua");
@@ -53,10 +54,10 @@ scripts! {
     secrets [] read_secrets []
     save_settings [] read_settings []
     segments [] read_segments []
-    open_users [] save_users [] change_users [] list_users [PEOPLE]
-    accept_events [] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
+    open_users [] save_users [] change_users [EVENTS] list_users [PEOPLE]
+    accept_events [EVENTS] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
-    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY] reclaim [PLACE]
+    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY EVENTS] reclaim [PLACE]
     set_control [PLACE] control []
     take_tokens [] reserve_caps [] release_caps []
     failed_sends [] redrive [PLACE]

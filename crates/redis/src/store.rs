@@ -56,9 +56,9 @@ impl RedisStore {
         Ok(RedisStore { layout, shards, scripts, connection, sealer: None, wakes, listener })
     }
 
-    /// Secrets are sealed by it from now on.
-    pub fn sealed_by(mut self, sealer: Arc<dyn Sealer>) -> RedisStore {
-        self.sealer = Some(sealer);
+    /// Secrets are sealed by it from now on; `None`: stored as they are.
+    pub fn sealed_by(mut self, sealer: Option<Arc<dyn Sealer>>) -> RedisStore {
+        self.sealer = sealer;
         self
     }
 

@@ -92,9 +92,9 @@ impl SqliteStore {
         })
     }
 
-    /// Secrets are sealed by it from now on.
-    pub fn sealed_by(mut self, sealer: Arc<dyn Sealer>) -> SqliteStore {
-        self.sealer = Some(sealer);
+    /// Secrets are sealed by it from now on; `None`: stored as they are.
+    pub fn sealed_by(mut self, sealer: Option<Arc<dyn Sealer>>) -> SqliteStore {
+        self.sealer = sealer;
         self
     }
 

@@ -40,10 +40,5 @@ for i = 1, #events do
     fresh[#fresh + 1] = e.at .. users[e.user].no .. e.bytes
   end
 end
-for i = 1, #fresh, 1000 do
-  call('RPUSH', 'ev', unpack(fresh, i, math.min(i + 999, #fresh)))
-end
-if length == 0 and #fresh > 0 then
-  wake('e')
-end
+append_events(fresh)
 return { t, table.concat(answers) }

@@ -37,10 +37,5 @@ for i = 1, #users do
     answers[i] = stored == sub(user.value, 1, 8) and call('GET', key) == user.value and '1' or '0'
   end
 end
-for i = 1, #items, 1000 do
-  call('RPUSH', 'ev', unpack(items, i, math.min(i + 999, #items)))
-end
-if length == 0 and #items > 0 then
-  wake('e')
-end
+append_events(items)
 return { t, 'W', table.concat(answers) }

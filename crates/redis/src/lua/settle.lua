@@ -237,9 +237,7 @@ flush()
 if let_go then
   wake('q')
 end
-if #outcomes > 0 and call('RPUSH', 'ev', unpack(outcomes)) == #outcomes then
-  wake('e')
-end
+append_events(outcomes)
 
 if #failed > 0 then
   call('ZADD', 'failed', unpack(failed))
