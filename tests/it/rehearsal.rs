@@ -6,7 +6,11 @@ use campanile_tests::running::{Running, event};
 use campanile_tests::target::{DEADLINE, Target};
 use campanile_tests::until::until;
 
-crate::on_both_stores!(a_rehearsal_tells_what_would_be_sent, the_latest_events_rehearse_a_triggered_campaign);
+crate::on_both_stores!(
+    a_rehearsal_tells_what_would_be_sent,
+    the_latest_events_rehearse_a_triggered_campaign,
+    what_is_probably_not_meant_is_said_before_a_start,
+);
 
 async fn rehearse(running: &Running, id: &str) -> wire::Rehearsal {
     let request =
@@ -59,6 +63,27 @@ async fn a_rehearsal_tells_what_would_be_sent(running: Running) {
     assert_eq!(rehearse(&running, "many").await.tried, 100);
     let (code, said) = run(&running, &["campaign", "activate", "many", "--audience", "1001"]);
     assert_eq!(code, Some(0), "{said}");
+}
+
+async fn what_is_probably_not_meant_is_said_before_a_start(running: Running) {
+    let target = Target::start().await;
+    running.users((0..30).map(|i| (format!("u{i}"), r#"{"name": "N"}"#.to_owned()))).await;
+    let slow = format!("{}limits: {{throttle: 1/h, expiry: 9h}}\n", once("slow", "everyone", &target));
+    running.create(&slow).await;
+    assert_eq!(rehearse(&running, "slow").await.would_expire, 20);
+    let (code, said) = run(&running, &["campaign", "activate", "slow"]);
+    let why = "20 sends of slow would expire before the throttle lets them through; add --yes";
+    assert!(
+        code == Some(1) && said.contains(why) && said.contains("warning: limits.throttle: 30 sends"),
+        "{said}"
+    );
+    assert_eq!(running.campaign("slow").await.state(), wire::CampaignState::Draft);
+    let (code, said) = run(&running, &["campaign", "activate", "slow", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    running.create(&once("nobody", "user.name == \"X\" and user.nmae is set", &target)).await;
+    let (code, said) = run(&running, &["campaign", "activate", "nobody"]);
+    assert!(code == Some(0) && said.contains("nobody is in the audience now"), "{said}");
+    assert!(said.contains("has an attribute nmae: did you mean name?"), "{said}");
 }
 
 async fn the_latest_events_rehearse_a_triggered_campaign(running: Running) {

@@ -171,3 +171,10 @@ pub fn command(process: &Process, arguments: &[&str]) -> Output {
         .output()
         .expect("the binary runs")
 }
+
+/// Runs a client command that needs no server.
+pub fn without_server(arguments: &[&str]) -> Output {
+    let mut command = Command::new(campanile());
+    command.args(["--server", "http://127.0.0.1:1"]).args(arguments).stdin(Stdio::null());
+    command.output().expect("the binary runs")
+}

@@ -51,7 +51,7 @@ async fn ask(api: &mut Api, written: &Written) -> Result<wire::ValidateCampaignR
 
 pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(), Fail> {
     let written = campaign_files::read(&args.files)?;
-    check(&mut api, &written, output).await?;
+    let told = check(&mut api, &written, output).await?;
     let mut plan = Vec::new();
     for one in &written {
         plan.push(Planned { written: one, step: plan_one(&mut api, one).await? });
@@ -64,7 +64,7 @@ pub async fn apply(mut api: Api, args: &ApplyArgs, output: Output) -> Result<(),
     }
     let mut stored = None;
     for planned in &plan {
-        let campaign = carry_out(&mut api, planned, args, output).await?;
+        let campaign = carry_out(&mut api, planned, args, &told, output).await?;
         if output.is_json() {
             output.message(&campaign)?;
         }
@@ -87,17 +87,18 @@ enum Step {
     Leave { there: Box<wire::Campaign> },
 }
 
-/// Asks the server about every campaign; every fault with its place in its file, and every warning.
-async fn check(api: &mut Api, written: &[Written], output: Output) -> Result<(), Fail> {
-    let mut faults = Vec::new();
+/// Asks the server about every campaign; every fault with its place in its file, and every warning. Answers the warnings.
+async fn check(api: &mut Api, written: &[Written], output: Output) -> Result<Vec<wire::Finding>, Fail> {
+    let (mut faults, mut told) = (Vec::new(), Vec::new());
     for one in written {
         let answer = ask(api, one).await?;
         faults.extend(answer.violations.iter().map(|v| one.place(&v.field, &v.description)));
         for warning in &answer.warnings {
             output.warning(&one.place(&warning.field, &warning.description));
         }
+        told.extend(answer.warnings);
     }
-    if faults.is_empty() { Ok(()) } else { Err(Fail::placed(faults)) }
+    if faults.is_empty() { Ok(told) } else { Err(Fail::placed(faults)) }
 }
 
 async fn plan_one(api: &mut Api, written: &Written) -> Result<Step, Fail> {
@@ -167,6 +168,7 @@ async fn carry_out(
     api: &mut Api,
     planned: &Planned<'_>,
     args: &ApplyArgs,
+    told: &[wire::Finding],
     output: Output,
 ) -> Result<wire::Campaign, Fail> {
     let written = planned.written;
@@ -185,7 +187,7 @@ async fn carry_out(
         report(output, &format!("{} {what} ({state})", campaign.id));
         return Ok(campaign);
     }
-    rehearse(api, &campaign.id, args.consent, output).await.inspect_err(|_| {
+    rehearse(api, &campaign.id, args.consent, told, output).await.inspect_err(|_| {
         report(output, &format!("{} {what}, but not started", campaign.id));
     })?;
     let request = wire::ActivateCampaignRequest {

@@ -37,7 +37,7 @@ pub async fn run(api: Api, command: CampaignCommand, output: Output) -> Result<(
         CampaignCommand::Estimate(args) => plan::estimate(api, args, output).await,
         CampaignCommand::TestSend(args) => test_send::run(api, args, output).await,
         // They may need no server.
-        CampaignCommand::New(_) | CampaignCommand::Next(_) => Ok(()),
+        CampaignCommand::New(_) | CampaignCommand::Next(_) | CampaignCommand::Test(_) => Ok(()),
         CampaignCommand::Stats { id } => stats(api, id, output).await,
         CampaignCommand::Refusals { id, limit } => refusals(api, id, limit, output).await,
     }
@@ -101,12 +101,9 @@ async fn show(mut api: Api, id: String, output: Output) -> Result<(), Fail> {
 }
 
 async fn activate(mut api: Api, id: String, consent: ConsentArgs, output: Output) -> Result<(), Fail> {
-    rehearse(&mut api, &id, consent, output).await?;
+    rehearse(&mut api, &id, consent, &[], output).await?;
     let request = wire::ActivateCampaignRequest { id, ..Default::default() };
     let answer = api.campaigns.activate_campaign(request).await?.into_inner();
-    for warning in &answer.warnings {
-        output.warning(&words::finding(warning));
-    }
     let campaign = answer.campaign.unwrap_or_default();
     moved(&campaign, "", &next_command(&campaign), output)
 }

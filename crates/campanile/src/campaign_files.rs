@@ -16,6 +16,8 @@ use crate::fail::{self, Fail};
 const FILE_BYTES_MAX: u64 = (4 << 20) + 1;
 /// What is read of a folder.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+/// How a file ends that holds no campaigns, but cases of them.
+pub const TEST_ENDINGS: [&str; 3] = [".test.yaml", ".test.yml", ".test.json"];
 
 /// A campaign and the file it stands in.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub fn of_file(file_name: &str, fault: &FileFault) -> String {
     placed(file_name, fault.line, fault.column, &fault.path, &fault.text)
 }
 
-fn placed(file_name: &str, line: u32, column: u32, field: &str, text: &str) -> String {
+pub fn placed(file_name: &str, line: u32, column: u32, field: &str, text: &str) -> String {
     if field.is_empty() {
         return format!("{file_name}:{line}:{column}: {text}");
     }
@@ -132,8 +134,17 @@ pub fn read_bytes(path: &Path) -> Result<(String, Vec<u8>), Fail> {
     Ok((file_name, bytes))
 }
 
+/// The files of cases that are named, or lie in a folder.
+pub fn test_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
+    expand_with(paths, is_test_file)
+}
+
 /// Files as they are named; folders as the campaign files right inside, by name.
 fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
+    expand_with(paths, |file| is_campaign_file(file) && !is_test_file(file))
+}
+
+fn expand_with(paths: &[PathBuf], is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Fail> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -144,7 +155,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
         let mut inside = Vec::new();
         for entry in std::fs::read_dir(path).map_err(in_folder)? {
             let file = entry.map_err(in_folder)?.path();
-            if file.is_file() && is_campaign_file(&file) {
+            if file.is_file() && is_wanted(&file) {
                 inside.push(file);
             }
         }
@@ -152,6 +163,11 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
         files.extend(inside);
     }
     Ok(files)
+}
+
+fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| TEST_ENDINGS.iter().any(|ending| name.ends_with(ending)))
 }
 
 fn is_campaign_file(path: &Path) -> bool {
@@ -201,7 +217,12 @@ mod tests {
     fn a_folder_is_its_campaign_files_by_name() {
         let folder = std::env::temp_dir().join(format!("campanile-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        for (name, text) in [("b.yaml", "id: b"), ("a.json", "{\"id\": \"a\"}"), ("c.txt", "id: c")] {
+        for (name, text) in [
+            ("b.yaml", "id: b"),
+            ("b.test.yaml", "cases: []"),
+            ("a.json", "{\"id\": \"a\"}"),
+            ("c.txt", "id: c"),
+        ] {
             std::fs::write(folder.join(name), text).unwrap();
         }
         let written = read(std::slice::from_ref(&folder));

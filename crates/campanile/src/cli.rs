@@ -8,9 +8,10 @@ use toml::Value;
 
 use crate::campaign_new::NewArgs;
 use crate::campaign_next::CampaignNextArgs;
+use crate::campaign_test::TestArgs;
 use crate::cli_deployment::{SecretCommand, SettingsCommand};
 use crate::cli_destinations::DestinationCommand;
-use crate::cli_dry_run::{EstimateArgs, PlanArgs};
+use crate::cli_dry_run::{EstimateArgs, PlanArgs, PreviewArgs};
 use crate::cli_edits::{DeleteArgs, DuplicateArgs};
 use crate::cli_import::ImportArgs;
 use crate::cli_ledger::{EventsCommand, ExplainArgs, SendsCommand};
@@ -237,6 +238,8 @@ pub enum CampaignCommand {
     Preview(PreviewArgs),
     /// Really post one webhook and print what came back. It counts nowhere and is in no log.
     TestSend(PreviewArgs),
+    /// Run the cases beside campaign files: NAME.test.yaml beside NAME.yaml. Needs no server.
+    Test(TestArgs),
     /// Count the users of an audience, exactly.
     Estimate(EstimateArgs),
     /// Print when it fires next, in words.
@@ -250,28 +253,6 @@ pub enum CampaignCommand {
         #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
         limit: i32,
     },
-}
-
-#[derive(Debug, Args)]
-pub struct PreviewArgs {
-    /// A stored campaign.
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
-    pub id: Option<String>,
-    /// A campaign's file, stored or not.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Whom it would be sent to; one that does not exist is made up.
-    #[arg(long, value_name = "USER")]
-    pub user: String,
-    /// Attributes to change for the preview, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "")]
-    pub attributes: String,
-    /// The event that would set it off: {"name": "purchase", "properties": {"total": 600}}.
-    #[arg(long, value_name = "JSON")]
-    pub event: Option<String>,
-    /// Values of a manual entry, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "")]
-    pub values: String,
 }
 
 #[derive(Debug, Args)]
@@ -433,6 +414,7 @@ mod tests {
             "campanile campaign next -f a.yaml",
             "campanile plan -f a.yaml --window 7d --entries 3 --requests",
             "campanile plan a --values {}",
+            "campanile campaign test campaigns more/a.test.yaml",
             "campanile campaign estimate --where everyone",
             "campanile schema",
             "campanile completions bash",

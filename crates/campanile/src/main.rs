@@ -43,6 +43,7 @@ mod campaign_files;
 mod campaign_new;
 mod campaign_next;
 mod campaign_stats;
+mod campaign_test;
 mod copies;
 mod difference;
 mod enter;
@@ -124,6 +125,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Fail> {
         Command::Sender(args) => serve(&args, Roles::SENDER).await,
         Command::Config(args) => show_config(&args, output),
         Command::Campaign(CampaignCommand::New(args)) => campaign_new::run(&args, now(), output),
+        Command::Campaign(CampaignCommand::Test(args)) => campaign_test::run(&args, now(), output),
         Command::Campaign(CampaignCommand::Next(args)) => {
             campaign_next::run(&cli.at, args, now(), output).await
         }

@@ -6,7 +6,7 @@ use campanile_proto::v1::preview_send_request::Subject;
 use serde_json::Value;
 
 use crate::campaign_files;
-use crate::cli::PreviewArgs;
+use crate::cli_dry_run::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};

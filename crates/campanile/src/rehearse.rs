@@ -10,13 +10,30 @@ use crate::output::{Output, confirm_number};
 use crate::table::plain;
 use crate::words;
 
-/// Prints what a rehearsal found. Refuses where nothing of it would be sent, and asks for the number of a large audience.
-pub async fn rehearse(api: &mut Api, id: &str, consent: ConsentArgs, output: Output) -> Result<(), Fail> {
+/// Prints what a rehearsal found, and warnings that were not `told` yet. Refuses where nothing of it would be sent or sends would expire,
+/// and asks for the number of a large audience.
+pub async fn rehearse(
+    api: &mut Api,
+    id: &str,
+    consent: ConsentArgs,
+    told: &[wire::Finding],
+    output: Output,
+) -> Result<(), Fail> {
     let request =
         wire::ActivateCampaignRequest { id: id.to_owned(), validate_only: true, ..Default::default() };
     let answer = api.campaigns.activate_campaign(request).await?.into_inner();
     let Some(rehearsal) = answer.rehearsal else { return Ok(()) };
     output.note(&format!("rehearsal of {id}: {}", plain(&rehearsal.sentence)));
+    for warning in answer.warnings.iter().filter(|warning| !told.contains(warning)) {
+        output.warning(&words::finding(warning));
+    }
+    if rehearsal.would_expire > 0 && !consent.yes {
+        let sends = words::counted(rehearsal.would_expire, "send");
+        let text = format!(
+            "{sends} of {id} would expire before the throttle lets them through; add --yes to start it all the same"
+        );
+        return Err(Fail::refused(text));
+    }
     let suppressed: i64 = rehearsal.suppressed.iter().map(|row| row.count).sum();
     if rehearsal.sent == 0 && suppressed > 0 && !consent.yes {
         let text =

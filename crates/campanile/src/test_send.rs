@@ -4,7 +4,7 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::send_test_request::Subject;
 
 use crate::campaign_files;
-use crate::cli::PreviewArgs;
+use crate::cli_dry_run::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};

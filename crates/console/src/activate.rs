@@ -48,7 +48,7 @@ pub(crate) async fn ask_activate(
 fn asking(token: &Token, id: &str, answer: &wire::ActivateCampaignResponse, wrong: String) -> ActivatePage {
     let revision = answer.campaign.as_ref().map_or(0, |campaign| campaign.revision);
     let rehearsal = answer.rehearsal.clone().unwrap_or_default();
-    activate_page(|command| Frame::new(token, &[command]), id, revision, &rehearsal, wrong)
+    activate_page(|command| Frame::new(token, &[command]), id, revision, &rehearsal, &answer.warnings, wrong)
 }
 
 #[derive(Deserialize)]

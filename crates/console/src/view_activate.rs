@@ -21,8 +21,10 @@ pub(crate) struct ActivatePage {
     pub(crate) audience: String,
     pub(crate) suppressed: Vec<ReasonCount>,
     pub(crate) refused: Vec<ReasonCount>,
-    /// All of those that were tried would not be sent: that must be agreed to.
-    pub(crate) wants_yes: bool,
+    /// What must be agreed to; empty: nothing.
+    pub(crate) wants_yes: String,
+    /// What is probably not meant.
+    pub(crate) warnings: Vec<String>,
     /// The number of users must be typed.
     pub(crate) wants_number: bool,
     /// Why it was not activated; empty the first time.
@@ -46,6 +48,17 @@ fn large_audience(rehearsal: &wire::Rehearsal) -> Option<i64> {
     rehearsal.audience.filter(|audience| *audience > limits::AUDIENCE_UNCONFIRMED_MAX)
 }
 
+/// What must be agreed to besides a number: nothing would be sent, or sends would expire. Empty: nothing.
+fn agreed_to(rehearsal: &wire::Rehearsal) -> String {
+    if sends_nothing(rehearsal) {
+        return "None of those that were tried would be sent.".to_owned();
+    }
+    match rehearsal.would_expire {
+        0 => String::new(),
+        n => format!("{} would expire before the throttle lets them through.", counted(n, "send")),
+    }
+}
+
 /// Why the campaign is not activated with this agreement.
 pub(crate) fn disagreement(rehearsal: &wire::Rehearsal, agreed: &Agreed) -> Option<String> {
     if sends_nothing(rehearsal) && !agreed.yes {
@@ -53,6 +66,9 @@ pub(crate) fn disagreement(rehearsal: &wire::Rehearsal, agreed: &Agreed) -> Opti
             "It was not activated: it would send nothing. Say below that it shall start all the same."
                 .to_owned(),
         );
+    }
+    if rehearsal.would_expire > 0 && !agreed.yes {
+        return Some("It was not activated: sends would expire before the throttle lets them through. Say below that it shall start all the same.".to_owned());
     }
     let audience = large_audience(rehearsal)?;
     let typed: String = agreed.audience.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
@@ -70,11 +86,12 @@ pub(crate) fn activate_page(
     id: &str,
     revision: u32,
     rehearsal: &wire::Rehearsal,
+    warnings: &[wire::Finding],
     wrong: String,
 ) -> ActivatePage {
-    let wants_yes = sends_nothing(rehearsal);
+    let wants_yes = agreed_to(rehearsal);
     let large = large_audience(rehearsal);
-    let yes = if wants_yes { " --yes" } else { "" };
+    let yes = if wants_yes.is_empty() { "" } else { " --yes" };
     let number = large.map_or_else(String::new, |number| format!(" --audience {number}"));
     let suppressed = rehearsal.suppressed.iter();
     let refused = rehearsal.refused.iter();
@@ -89,6 +106,7 @@ pub(crate) fn activate_page(
             .collect(),
         refused: refused.map(|row| ReasonCount { reason: refusal(row.reason()), count: row.count }).collect(),
         wants_yes,
+        warnings: warnings.iter().map(|w| format!("{}: {}", w.field, w.description)).collect(),
         wants_number: large.is_some(),
         wrong,
     }
@@ -122,5 +140,8 @@ mod tests {
         check(1, 0, Some(1_001), true, "1000", "has 1001 users");
         check(1, 0, Some(1_001), false, " 1,001 ", "");
         check(0, 5, Some(1_001), false, "1001", "would send nothing");
+        let slow = wire::Rehearsal { sent: 1, would_expire: 7, ..Default::default() };
+        let why = |yes| disagreement(&slow, &Agreed { yes, audience: String::new() });
+        assert!(why(false).is_some_and(|why| why.contains("would expire")) && why(true).is_none());
     }
 }

@@ -10,6 +10,7 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::campaign_service_server::CampaignService;
 use tonic::{Request, Response, Status};
 
+use crate::activation_warnings::of_definition;
 use crate::campaign_edit::{self, Edit};
 use crate::campaign_life;
 use crate::deployment::Deployment;
@@ -196,8 +197,12 @@ impl CampaignService for Campaigns {
             }
             Ok(campaign) => wire::ValidateCampaignResponse {
                 violations: Vec::new(),
-                warnings: [warnings(&campaign), unknown_attributes(&self.deployment, &campaign).await?]
-                    .concat(),
+                warnings: [
+                    warnings(&campaign),
+                    findings(&of_definition(&campaign, self.deployment.now())),
+                    unknown_attributes(&self.deployment, &campaign).await?,
+                ]
+                .concat(),
                 expressions: campaign
                     .expressions()
                     .into_iter()
@@ -359,5 +364,9 @@ fn read(campaign: &wire::Campaign) -> Result<campanile_core::draft::Draft, Statu
 }
 
 pub fn warnings(campaign: &Campaign) -> Vec<wire::Finding> {
-    campaign.warnings().iter().map(|Fault { field, text }| status::finding(field, text)).collect()
+    findings(&campaign.warnings())
+}
+
+pub fn findings(warnings: &[Fault]) -> Vec<wire::Finding> {
+    warnings.iter().map(|Fault { field, text }| status::finding(field, text)).collect()
 }

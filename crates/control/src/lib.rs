@@ -39,6 +39,7 @@ pub mod pending;
 pub mod preview;
 pub mod send_test;
 
+pub mod case;
 pub mod explain;
 pub mod imagined;
 pub mod imagined_trial;
@@ -48,6 +49,7 @@ pub mod rehearse;
 pub mod tally;
 pub mod trial;
 
+mod activation_warnings;
 mod backlog;
 mod dry_run;
 mod estimate;

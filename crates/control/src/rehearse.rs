@@ -18,10 +18,12 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tonic::Status;
 
+use crate::activation_warnings::{Crowd, of_crowd, of_definition};
 use crate::campaign_life::check_revision;
-use crate::campaign_service::warnings;
+use crate::campaign_service::{findings, warnings};
 use crate::deployment::Deployment;
 use crate::imagined::{self, Subject};
+use crate::known_names::unknown_attributes;
 use crate::recent_events::{self, Filter};
 use crate::status;
 use crate::tally::Tally;
@@ -37,10 +39,18 @@ pub async fn validate(
     let now = deployment.now();
     let (record, campaign) = imagined::subject(deployment, Some(Subject::Stored(id.to_owned())), now).await?;
     check_revision(&record, expected_revision)?;
-    let rehearsal = rehearse(deployment, &record, &campaign, now).await?;
+    let tried = rehearse(deployment, &record, &campaign, now).await?;
+    let (mut found, mut would_expire) = (of_definition(&campaign, now), 0);
+    if let Some(crowd) = &tried.crowd {
+        let (more, expire) = of_crowd(&campaign, crowd);
+        found.extend(more);
+        would_expire = expire;
+    }
+    let unknown = unknown_attributes(deployment, &campaign).await?;
+    let rehearsal = wire::Rehearsal { would_expire, ..tried.write() };
     Ok(wire::ActivateCampaignResponse {
         campaign: Some(write_campaign(&record)),
-        warnings: warnings(&campaign),
+        warnings: [warnings(&campaign), findings(&found), unknown].concat(),
         rehearsal: Some(rehearsal),
     })
 }
@@ -50,7 +60,7 @@ async fn rehearse(
     record: &CampaignRecord,
     campaign: &Campaign,
     now: Timestamp,
-) -> Result<wire::Rehearsal, Status> {
+) -> Result<Tried, Status> {
     let record = as_if_active(record);
     let limits = deployment.limits().await?;
     let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
@@ -64,19 +74,16 @@ async fn rehearse(
             let shards = deployment.store.layout().shards();
             let walks = shards.map(|shard| walk(deployment, &trial, shard, at, &tried));
             let mut all = Tried::default();
-            for tried in try_join_all(walks).await? {
-                all.audience += tried.audience;
-                all.tally.add(tried.tally);
+            let mut crowd = Crowd { audience: 0, held_back: 0, at };
+            for walked in try_join_all(walks).await? {
+                crowd.audience += walked.audience;
+                crowd.held_back += walked.held_back;
+                all.tally.add(walked.tally);
             }
-            let audience = all.audience;
-            Ok(wire::Rehearsal { audience: Some(audience), ..all.write() })
+            Ok(Tried { crowd: Some(crowd), ..all })
         }
-        When::Triggered(_) => Ok(events(deployment, &trial, now).await?.write()),
-        When::Manual => Ok(wire::Rehearsal {
-            sentence: "users enter it by hand, so there is nobody to try it with; campaign preview shows one"
-                .to_owned(),
-            ..Default::default()
-        }),
+        When::Triggered(_) => events(deployment, &trial, now).await,
+        When::Manual => Ok(Tried { of: Of::Nobody, ..Tried::default() }),
     }
 }
 
@@ -87,8 +94,8 @@ async fn walk(
     shard: Shard,
     at: Timestamp,
     tried: &AtomicUsize,
-) -> Result<Tried, Status> {
-    let mut found = Tried::default();
+) -> Result<Walked, Status> {
+    let mut found = Walked::default();
     let mut after = UserNo(0);
     loop {
         let page =
@@ -100,6 +107,7 @@ async fn walk(
                 continue;
             }
             found.audience += 1;
+            found.held_back += i64::from(trial.campaign.holds_back(&user.profile.id));
             if tried.fetch_add(1, Ordering::Relaxed) < limits::REHEARSED_MAX {
                 let candidate = deployment.counted(trial, candidate, user).await?;
                 found.tally.note(trial.fate(&candidate));
@@ -113,7 +121,7 @@ async fn walk(
 
 /// Tries the latest events that the campaign names, as if they happened again now.
 async fn events(deployment: &Deployment, trial: &Trial<'_>, now: Timestamp) -> Result<Tried, Status> {
-    let mut tried = Tried { by_events: true, ..Tried::default() };
+    let mut tried = Tried { of: Of::Events, ..Tried::default() };
     for (_, user, entry) in latest_events(deployment, trial.campaign, limits::REHEARSED_MAX, now).await? {
         let profile = Some(&user.profile);
         let candidate = Candidate { profile, entry: Some(&entry), at: now, counted: None };
@@ -157,12 +165,30 @@ pub async fn latest_events(
     Ok(named.collect())
 }
 
+/// What was found among the users of a shard.
+#[derive(Default)]
+struct Walked {
+    audience: i64,
+    held_back: i64,
+    tally: Tally,
+}
+
+/// What it was tried with.
+#[derive(Default, PartialEq, Eq)]
+enum Of {
+    #[default]
+    Users,
+    Events,
+    Nobody,
+}
+
 /// What came of those who were tried.
 #[derive(Default)]
 struct Tried {
-    audience: i64,
-    by_events: bool,
+    of: Of,
     tally: Tally,
+    /// Where everybody was counted.
+    crowd: Option<Crowd>,
 }
 
 impl Tried {
@@ -174,7 +200,8 @@ impl Tried {
             sent: tally.sent,
             suppressed: tally.write_suppressed(),
             refused: tally.write_refused(),
-            audience: None,
+            audience: self.crowd.map(|crowd| crowd.audience),
+            would_expire: 0,
         }
     }
 
@@ -182,10 +209,13 @@ impl Tried {
         if self.tally.entered() + self.tally.all_refused() > 0 {
             return self.tally.sentence(true);
         }
-        if self.by_events {
-            "no event that it names came lately, so there is nothing to try it with".to_owned()
-        } else {
-            "nobody is in its audience".to_owned()
-        }
+        let sentence = match self.of {
+            Of::Users => "nobody is in its audience",
+            Of::Events => "no event that it names came lately, so there is nothing to try it with",
+            Of::Nobody => {
+                "users enter it by hand, so there is nobody to try it with; campaign preview shows one"
+            }
+        };
+        sentence.to_owned()
     }
 }

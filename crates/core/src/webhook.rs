@@ -164,6 +164,11 @@ impl CompiledWebhook {
         self.address.url_slots().chain(body).any(|slot| matches!(slot, Slot::Secret(_)))
     }
 
+    /// The hosts that its author lists, as patterns.
+    pub fn allowed_hosts(&self) -> &[String] {
+        &self.allowed_hosts
+    }
+
     /// Every secret it mentions, the signing one too.
     pub fn secrets(&self) -> &[String] {
         &self.secrets

@@ -1,15 +1,11 @@
-//! Pure. The campaign file: YAML or JSON, one campaign a document -> campaigns, or everything that is wrong with it.
-//! `yaml_tree` reads the text, `file_conveniences` makes proto3 JSON of it, `json` the message. `short_form` is the way
-//! back.
+//! Pure. The campaign file: YAML or JSON, one campaign a document -> campaigns, or everything that is wrong with it. `filed` reads it.
+//! `short_form` is the way back.
 
 use std::collections::BTreeMap;
 
-use crate::file_conveniences;
 use crate::file_fault::{FileFault, FilePlace};
-use crate::json;
-use crate::json_text::Origin;
+use crate::filed::{Filed, place_of, read_as};
 use crate::v1::Campaign;
-use crate::yaml_tree::{self, FAULTS_MAX};
 
 /// A campaign as it was read from a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +22,7 @@ impl FileCampaign {
     /// The path is the message's, such as `delivery.triggered.when[0].where`.
     #[must_use]
     pub fn place_of(&self, field: &str) -> FilePlace {
-        let mut path = field;
-        loop {
-            if let Some(place) = self.places.get(path) {
-                return *place;
-            }
-            match path.rfind(['.', '[']) {
-                Some(at) => path = path.get(..at).unwrap_or_default(),
-                None => return self.place,
-            }
-        }
+        place_of(&self.places, self.place, field)
     }
 }
 
@@ -44,87 +31,15 @@ impl FileCampaign {
 /// # Errors
 /// Every fault that could be found, in the order of the text; at most 100.
 pub fn read(bytes: &[u8]) -> Result<Vec<FileCampaign>, Vec<FileFault>> {
-    let source = text(bytes).map_err(|fault| vec![fault])?;
-    let mut faults = Vec::new();
-    let documents = yaml_tree::read(source, &mut faults);
-    if documents.is_empty() && faults.is_empty() {
-        faults.push(FileFault::new("", FilePlace { line: 1, column: 1 }, "no campaign in this file"));
-    }
-    let mut campaigns = Vec::new();
-    for document in &documents {
-        if faults.len() >= FAULTS_MAX {
-            break;
-        }
-        campaigns.extend(campaign(source, document, &mut faults));
-    }
-    if faults.is_empty() {
-        return Ok(campaigns);
-    }
-    faults.sort_by_key(|fault| (fault.line, fault.column));
-    faults.truncate(FAULTS_MAX);
-    Err(faults)
-}
-
-fn campaign(source: &str, document: &yaml_tree::Node, faults: &mut Vec<FileFault>) -> Option<FileCampaign> {
-    let mut own = Vec::new();
-    if !matches!(document.shape, yaml_tree::Shape::Map(_)) {
-        if !matches!(document.shape, yaml_tree::Shape::Faulty) {
-            own.push(FileFault::new(
-                "",
-                document.place,
-                "expected a mapping that begins with id: and the campaign's name",
-            ));
-        }
-        faults.append(&mut own);
-        return None;
-    }
-    let descriptor = match json::descriptor::<Campaign>() {
-        Ok(descriptor) => descriptor,
-        Err(fault) => {
-            faults.push(FileFault::new("", document.place, fault.text));
-            return None;
-        }
-    };
-    let origin = Origin { source, is_json: is_json(source, document) };
-    let (value, places) = file_conveniences::canonical(origin, document, &descriptor, &mut own);
-    if !own.is_empty() {
-        faults.append(&mut own);
-        return None;
-    }
-    let mut read = FileCampaign { campaign: Campaign::default(), place: document.place, places };
-    match json::read_value(value) {
-        Ok(campaign) => read.campaign = campaign,
-        Err(fault) => {
-            faults.push(FileFault::new(&fault.path, read.place_of(&fault.path), fault.text));
-            return None;
-        }
-    }
-    Some(read)
-}
-
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, FileFault> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let before = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let place = FilePlace {
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-        };
-        FileFault::new("", place, "not UTF-8 text: save the file as UTF-8")
-    })
-}
-
-/// Whether a document is JSON: then a null is meant, and nothing can be a YAML trap.
-pub(crate) fn is_json(source: &str, document: &yaml_tree::Node) -> bool {
-    let text = source.get(document.start..).unwrap_or_default();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
-    text.starts_with('{') && matches!(values.next(), Some(Ok(_)))
+    let campaigns = read_as::<Campaign>(bytes, "id: and the campaign's name")?;
+    let filed = |Filed { message: campaign, place, places }| FileCampaign { campaign, place, places };
+    Ok(campaigns.into_iter().map(filed).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
     use proptest::prelude::*;
 
     /// Reads one campaign and shows a part of its canonical JSON.

@@ -19,10 +19,23 @@ use crate::yaml_tree::{Key, Node, Shape};
 use crate::{file_duration, file_keys};
 
 /// Fields that hold JSON text.
-const JSON_TEXT: [&str; 3] =
-    ["campanile.v1.Webhook.json", "campanile.v1.Webhook.json_schema", "campanile.v1.DataRow.json"];
+const JSON_TEXT: [&str; 7] = [
+    "campanile.v1.Webhook.json",
+    "campanile.v1.Webhook.json_schema",
+    "campanile.v1.DataRow.json",
+    "campanile.v1.CampaignCase.values",
+    "campanile.v1.TestUser.attributes",
+    "campanile.v1.TestEvent.properties",
+    "campanile.v1.ExpectedRequest.json",
+];
 /// Messages that are name/value rows.
-const ROWS: [&str; 3] = ["campanile.v1.Header", "campanile.v1.DataRow", "campanile.v1.ResponseMapping"];
+const ROWS: [&str; 5] = [
+    "campanile.v1.Header",
+    "campanile.v1.DataRow",
+    "campanile.v1.ResponseMapping",
+    "campanile.v1.TestSecret",
+    "campanile.v1.TestSegment",
+];
 /// Fields that a file may hold and nobody reads.
 pub(crate) const OUTPUT_ONLY: [&str; 6] = [
     "campanile.v1.Campaign.state",
@@ -207,15 +220,18 @@ impl Walk<'_> {
     }
 
     fn rows(&mut self, at: &At, entries: &[(Key, Node)], field: &FieldDescriptor) -> Value {
-        let data = matches!(field.kind(), Kind::Message(row) if row.full_name() == DATA_ROW);
+        let Kind::Message(descriptor) = field.kind() else { return Value::Array(Vec::new()) };
+        let (name, value) = (descriptor.get_field(1), descriptor.get_field(2));
+        let (Some(name), Some(value)) = (name, value) else { return Value::Array(Vec::new()) };
+        let is_data = descriptor.full_name() == DATA_ROW;
         let mut rows = Vec::new();
         for (index, (key, node)) in entries.iter().enumerate() {
-            let content = if data && !is_text(node) { "json" } else { "value" };
+            let content = if is_data && !is_text(node) { "json" } else { value.name() };
             let row = At { field: format!("{}[{index}]", at.field), ..at.key(&key.text, &key.text) };
             self.places.insert(row.field.clone(), key.place);
-            let value = if content == "json" { self.json(&row, node) } else { self.row_text(&row, node) };
-            if let Some(value) = value {
-                rows.push(serde_json::json!({ "name": key.text, content: value }));
+            let text = if content == "json" { self.json(&row, node) } else { self.row_text(&row, node) };
+            if let Some(text) = text {
+                rows.push(serde_json::json!({ (name.name()): key.text, content: text }));
             }
         }
         Value::Array(rows)

@@ -15,11 +15,13 @@ pub mod campaign_file;
 pub mod field_mask;
 pub mod file_fault;
 pub mod file_keys;
+pub mod filed;
 pub mod json;
 pub mod new_file;
 pub mod schema;
 pub mod settings_file;
 pub mod short_form;
+pub mod test_file;
 
 mod file_conveniences;
 mod file_duration;

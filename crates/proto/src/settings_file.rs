@@ -1,9 +1,9 @@
 //! Pure. The settings file: one YAML or JSON document -> the deployment's settings, or everything that is wrong with it. The same conveniences
 //! as in a campaign file; `short_form` is the way back.
 
-use crate::campaign_file::{is_json, text};
 use crate::file_conveniences;
 use crate::file_fault::{FileFault, FilePlace};
+use crate::filed::{is_json, text};
 use crate::json;
 use crate::json_text::Origin;
 use crate::v1::Settings;

@@ -3578,6 +3578,9 @@ pub struct Rehearsal {
     /// How many users are in the audience now; left out for a triggered or manual campaign.
     #[prost(int64, optional, tag = "6")]
     pub audience: ::core::option::Option<i64>,
+    /// How many sends of the first occurrence would expire before the throttle lets them through; not told on users' own clocks.
+    #[prost(int64, tag = "7")]
+    pub would_expire: i64,
 }
 impl ::prost::Name for Rehearsal {
     const NAME: &'static str = "Rehearsal";
@@ -6385,6 +6388,220 @@ pub mod campaign_service_server {
     pub const SERVICE_NAME: &str = "campanile.v1.CampaignService";
     impl<T> tonic::server::NamedService for CampaignServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What a campaign should do, case by case.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CampaignTest {
+    /// The cases, each judged on its own.
+    #[prost(message, repeated, tag = "1")]
+    pub cases: ::prost::alloc::vec::Vec<CampaignCase>,
+    /// Secrets that stand for the real ones; those that are left out have a made-up value. They are masked in what is compared.
+    #[prost(message, repeated, tag = "2")]
+    pub secrets: ::prost::alloc::vec::Vec<TestSecret>,
+    /// Segments that stand for the stored ones, by name.
+    #[prost(message, repeated, tag = "3")]
+    pub segments: ::prost::alloc::vec::Vec<TestSegment>,
+    /// Lists that stand for the stored ones, by name.
+    #[prost(message, repeated, tag = "4")]
+    pub lists: ::prost::alloc::vec::Vec<TestList>,
+}
+impl ::prost::Name for CampaignTest {
+    const NAME: &'static str = "CampaignTest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignTest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignTest".into()
+    }
+}
+/// A segment for tests.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestSegment {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its condition.
+    #[prost(string, tag = "2")]
+    pub r#where: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TestSegment {
+    const NAME: &'static str = "TestSegment";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TestSegment".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TestSegment".into()
+    }
+}
+/// A list for tests.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestList {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Ids of the users on it.
+    #[prost(string, repeated, tag = "2")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for TestList {
+    const NAME: &'static str = "TestList";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TestList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TestList".into()
+    }
+}
+/// A secret for tests.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestSecret {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its value.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+    /// Hosts it may be sent to, besides those the campaign is known to send to and that of a value that is a URL.
+    #[prost(string, repeated, tag = "3")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for TestSecret {
+    const NAME: &'static str = "TestSecret";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TestSecret".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TestSecret".into()
+    }
+}
+/// One case: a user, what sets the campaign off, and what should come of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CampaignCase {
+    /// What it is called when it is told of; left out: its number.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The campaign's id, where the file beside it holds several.
+    #[prost(string, tag = "2")]
+    pub campaign: ::prost::alloc::string::String,
+    /// Who. Left out: a user without attributes.
+    #[prost(message, optional, tag = "3")]
+    pub user: ::core::option::Option<TestUser>,
+    /// What the user does; for a triggered campaign.
+    #[prost(message, optional, tag = "4")]
+    pub event: ::core::option::Option<TestEvent>,
+    /// The values of an entry by hand, a JSON object.
+    #[prost(string, tag = "5")]
+    pub values: ::prost::alloc::string::String,
+    /// When the event arrives, the entry is made, or the occurrence is: an instant such as 2026-12-01T09:00:00Z. Left out: the machine's now.
+    #[prost(string, tag = "6")]
+    pub now: ::prost::alloc::string::String,
+    /// The request that should be posted.
+    #[prost(message, optional, tag = "7")]
+    pub expect: ::core::option::Option<ExpectedRequest>,
+    /// Why the user should not enter.
+    #[prost(enumeration = "RefusalReason", tag = "8")]
+    pub expect_refused: i32,
+    /// Why nothing should be posted to the user who enters.
+    #[prost(enumeration = "SuppressionReason", tag = "9")]
+    pub expect_suppressed: i32,
+}
+impl ::prost::Name for CampaignCase {
+    const NAME: &'static str = "CampaignCase";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.CampaignCase".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.CampaignCase".into()
+    }
+}
+/// A made-up user.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TestUser {
+    /// The id; left out: somebody.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// A JSON object of attributes.
+    #[prost(string, tag = "2")]
+    pub attributes: ::prost::alloc::string::String,
+    /// An IANA time zone.
+    #[prost(string, tag = "3")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// When the user came to be, an instant. Left out: when the case is.
+    #[prost(string, tag = "4")]
+    pub created_at: ::prost::alloc::string::String,
+    /// What the user did before.
+    #[prost(message, repeated, tag = "5")]
+    pub did: ::prost::alloc::vec::Vec<TestEvent>,
+}
+impl ::prost::Name for TestUser {
+    const NAME: &'static str = "TestUser";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TestUser".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TestUser".into()
+    }
+}
+/// Something a made-up user does.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TestEvent {
+    /// The name of the event.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A JSON object of properties.
+    #[prost(string, tag = "2")]
+    pub properties: ::prost::alloc::string::String,
+    /// What it is worth.
+    #[prost(double, optional, tag = "3")]
+    pub value: ::core::option::Option<f64>,
+    /// When, an instant. Left out: when the case is.
+    #[prost(string, tag = "4")]
+    pub at: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TestEvent {
+    const NAME: &'static str = "TestEvent";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.TestEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.TestEvent".into()
+    }
+}
+/// What should be posted: only what is given is compared.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExpectedRequest {
+    /// The whole URL.
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    /// The body as a JSON document; the order of keys does not matter.
+    #[prost(string, tag = "2")]
+    pub json: ::prost::alloc::string::String,
+    /// The body as text.
+    #[prost(string, tag = "3")]
+    pub body: ::prost::alloc::string::String,
+    /// The method.
+    #[prost(enumeration = "HttpMethod", tag = "4")]
+    pub method: i32,
+    /// Headers that should be there, among others.
+    #[prost(message, repeated, tag = "5")]
+    pub headers: ::prost::alloc::vec::Vec<Header>,
+}
+impl ::prost::Name for ExpectedRequest {
+    const NAME: &'static str = "ExpectedRequest";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.ExpectedRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.ExpectedRequest".into()
     }
 }
 /// Where webhooks go.
