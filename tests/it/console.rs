@@ -108,6 +108,8 @@ async fn every_page_shows_what_there_is_and_the_command_that_does_the_same(runni
         &["not sent", "--state suppressed", "tom"],
     )
     .await;
+    check(&running, "/campaigns/first/plan", 200, &["of the latest events that it names, 1 would be sent"])
+        .await;
     check(&running, "/campaigns/first/sends?state=failed", 200, &["There is none"]).await;
     check(&running, &format!("/sends/{send}"), 200, &["delivered", "campanile sends show", "answered 204"])
         .await;
@@ -195,7 +197,7 @@ async fn credentials_written_out_are_on_no_page_and_survive_an_edit(running: Run
         ))
         .await;
     running.users([("mary".to_owned(), "{}".to_owned())]).await;
-    for path in ["/campaigns/kept", "/campaigns/kept/edit"] {
+    for path in ["/campaigns/kept", "/campaigns/kept/edit", "/campaigns/kept/plan"] {
         let (_, page) = ask(&running, "GET", path, "", "").await;
         assert!(page.contains("***") && !page.contains("canary"), "{path}: {page}");
     }
@@ -349,6 +351,11 @@ async fn a_campaign_is_rehearsed_before_a_page_activates_it(running: Running) {
         "campanile campaign activate some",
     ];
     check(&running, "/campaigns/some/activate", 200, &said).await;
+    let said = ["3 would be sent, 1 suppressed", "template missing value", "POST http"];
+    check(&running, "/campaigns/some/plan?window=7d", 200, &said).await;
+    check(&running, "/campaigns/some/plan?window=7d", 200, &["campanile plan some --window 7d", ">u0<"])
+        .await;
+    check(&running, "/campaigns/some/plan?window=soon", 400, &["is not a duration"]).await;
     assert_eq!(running.campaign("some").await.state(), wire::CampaignState::Draft, "nothing is started");
     let (head, _) = post(&running, "/campaigns/some/activate", "revision=2").await;
     assert!(head.starts_with("HTTP/1.1 409 "), "not what was looked at: {head}");

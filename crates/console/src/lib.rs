@@ -1,6 +1,6 @@
 //! The console: pages over the control API, of which it is one more client, called inside the process without a socket.
 //!
-//! `pages`, `editor`, `trial`, `explain`, `activate`, `settings`, `verbs` and `verbs_edit` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
+//! `pages`, `editor`, `trial`, `explain`, `plan`, `activate`, `settings`, `verbs` and `verbs_edit` ask the API and answer; the `view_*` files make of its answers what a page shows (pure), `templates/`
 //! writes it. `guard` stands before all of them. A page works without a script; the one there is brings updates while a page is open.
 
 mod api;
@@ -15,6 +15,7 @@ mod explain;
 mod live;
 mod login;
 mod pages;
+mod plan;
 mod settings;
 mod trial;
 mod verbs;
@@ -28,6 +29,7 @@ mod view_editor;
 mod view_events;
 mod view_explain;
 mod view_find;
+mod view_plan;
 mod view_send;
 mod view_trial;
 mod view_user;
@@ -97,6 +99,7 @@ pub fn router(console: Console) -> Router {
         .route("/campaigns/{id}", get(pages::campaign))
         .route("/campaigns/{id}/edit", get(editor::edit).post(editor::try_stored))
         .route("/campaigns/{id}/try", get(trial::try_page).post(trial::try_it))
+        .route("/campaigns/{id}/plan", get(plan::plan))
         .route("/campaigns/{id}/sends", get(pages::sends))
         .route("/campaigns/{id}/activate", get(activate::ask_activate).post(activate::activate))
         .route("/campaigns/{id}/pause", post(verbs::pause))

@@ -40,6 +40,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<FileCampaign>, Vec<FileFault>> {
 mod tests {
     use super::*;
     use crate::json;
+    use crate::yaml_tree::FAULTS_MAX;
     use proptest::prelude::*;
 
     /// Reads one campaign and shows a part of its canonical JSON.
