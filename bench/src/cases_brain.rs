@@ -61,6 +61,7 @@ fn profile(n: u64) -> Result<Profile, String> {
 
 fn facts(profile: &Profile) -> Facts<'_> {
     Facts {
+        previous: None,
         profile,
         event: None,
         values: None,

@@ -18,6 +18,9 @@ struct Case {
     expected: Vec<Expected>,
 }
 
+/// User, event, properties.
+type Event = (&'static str, &'static str, Value);
+
 enum Happens {
     /// The campaign is active.
     Nothing,
@@ -25,6 +28,8 @@ enum Happens {
     Events(Vec<(&'static str, &'static str, Value)>),
     /// User and new attributes, one write after the other.
     Changes(Vec<(&'static str, Value)>),
+    /// The same in turns, each until so many sends were delivered.
+    InTurn(Vec<(Vec<Event>, i64)>),
     /// User and values.
     Entry(&'static str, Value),
 }
@@ -173,8 +178,53 @@ fn cases() -> Vec<Case> {
                 }),
             )],
         },
+        Case {
+            file: "win-back.yaml",
+            secrets: &[],
+            users: vec![
+                ("ann", json!({"email": "ann@example.com", "consent": true, "tier": "gold"})),
+                ("ben", json!({"email": "ben@example.com", "consent": true})),
+                ("cat", json!({"email": "cat@example.com"})),
+            ],
+            happens: Happens::Events(vec![
+                ("ann", "app_opened", json!({})),
+                ("ben", "app_opened", json!({})),
+                ("cat", "app_opened", json!({})),
+            ]),
+            expected: vec![
+                expected("POST", "/v1/send", json!({"to": "ann@example.com", "template": "hello"})),
+                expected("POST", "/v1/send", json!({"to": "ann@example.com", "template": "last-call"})),
+                expected("POST", "/v1/send", json!({"to": "ben@example.com", "template": "hello"})),
+            ],
+        },
+        Case {
+            file: "nps-survey.yaml",
+            secrets: &[],
+            users: vec![("mary", json!({"email": "mary@example.com"}))],
+            happens: Happens::InTurn(vec![
+                (vec![("mary", "parcel_delivered", json!({"order_id": "o-1"}))], 1),
+                (vec![("mary", "survey_answered", json!({"order_id": "o-2"}))], 1),
+                (vec![("mary", "survey_answered", json!({"order_id": "o-1"}))], 2),
+            ]),
+            expected: vec![
+                expected(
+                    "POST",
+                    "/v1/send",
+                    json!({"to": "mary@example.com", "template": "nps", "order": "o-1"}),
+                ),
+                expected(
+                    "POST",
+                    "/v1/send",
+                    json!({"to": "mary@example.com", "template": "nps-thanks", "order": "o-1"}),
+                ),
+            ],
+        },
     ]
 }
+
+/// Waits of days, as no test can sit through them.
+const WAITS: [(&str, &str); 3] =
+    [("delay: 30d", "delay: 1s"), ("{days: 7, at: \"10:00\"}", "1s"), ("{days: 3, at: \"10:00\"}", "1s")];
 
 /// The file as it stands, but for its host, and for a time that lies ahead.
 fn text(file: &str, target: &Target) -> String {
@@ -185,7 +235,9 @@ fn text(file: &str, target: &Target) -> String {
             text[at..].find(".example.com").expect("examples send to example.com") + ".example.com".len();
         text.replace_range(at..at + host, &target.url(""));
     }
-    text.replace("\"2099-12-01T09:00\"", "now")
+    WAITS
+        .iter()
+        .fold(text.replace("\"2099-12-01T09:00\"", "now"), |text, (wait, none)| text.replace(wait, none))
 }
 
 /// What came, with instants that no test can know left out.
@@ -225,6 +277,14 @@ async fn run(case: Case) {
         Happens::Changes(changes) => {
             for (user, attributes) in changes {
                 running.users([((*user).to_owned(), attributes.to_string())]).await;
+            }
+        }
+        Happens::InTurn(turns) => {
+            for (events, delivered) in turns {
+                let events =
+                    events.iter().map(|(user, name, properties)| event(user, name, &properties.to_string()));
+                running.track(events.collect()).await;
+                running.stats_until(id, |stats| stats.delivered == *delivered).await;
             }
         }
         Happens::Entry(user, values) => drop(running.enter(id, &[(user, &values.to_string())]).await),

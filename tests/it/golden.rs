@@ -13,6 +13,7 @@ use campanile_core::delivery_record::{DeliveryRecord, OpenEntry, Status};
 use campanile_core::draft::{Audience, Delivery, Draft, Kind, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, SendId, Skip};
 use campanile_core::event::{EntryData, Event, LogItem};
+use campanile_core::inside::{Inside, Previous, PreviousOutcome};
 use campanile_core::log_row::{Ended, LogRow};
 use campanile_core::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo};
 use campanile_core::reason::{Failure, Refusal, Suppression};
@@ -307,6 +308,8 @@ fn a_campaign_record_is_one_json_document() {
         heard: false,
         cancelled: Default::default(),
         deleted_at: None,
+        steps: false,
+        action_names: Vec::new(),
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),
@@ -362,6 +365,19 @@ fn a_delivery_record_keeps_its_bytes() {
         entered_at: at(0),
         status,
         same,
+        inside: None,
+    };
+    let previous =
+        Previous { outcome: PreviousOutcome::Failed, status: 503, sent_at: Some(at(4)), ended_at: at(5) };
+    let inside = Inside {
+        action: 2,
+        waits: true,
+        is_reached: true,
+        has_data: true,
+        has_failed: false,
+        skip: Skip { audience: true, caps: false, quiet_hours: true },
+        posted_at: Some(at(6)),
+        previous: Some(previous),
     };
     let record = DeliveryRecord {
         reached: 258,
@@ -370,16 +386,17 @@ fn a_delivery_record_keeps_its_bytes() {
             entry(0x0102_0304_0506_0708, Status::Pending, vec![(0x2122_2324, 0x3132_3334_3536_3738)]),
             entry(9, Status::Cancelled, vec![]),
             entry(10, Status::Superseded, vec![]),
+            OpenEntry { inside: Some(inside), ..entry(11, Status::Exited, vec![]) },
         ],
     };
-    check("delivery_record_2.hex", &hex(&record.encode()));
+    check("delivery_record_3.hex", &hex(&record.encode()));
     assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
     // Written before entries counted what they collect.
     let old = include_str!("../golden/delivery_record_1.hex").trim_end().as_bytes().chunks(2);
     let old: Vec<u8> = old
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
         .collect();
-    assert!(DeliveryRecord::decode(&old).is_err_and(|foreign| foreign.0.contains("format 1, expected 2")));
+    assert!(DeliveryRecord::decode(&old).is_err_and(|foreign| foreign.0.contains("format 1, expected 3")));
 }
 
 #[test]
@@ -399,7 +416,8 @@ fn the_outcome_of_a_send_stands_in_front_of_its_row() {
         took_ms: 250,
         text: "answered 503".to_owned(),
     };
-    let outcome = SendOutcome { row, variant: Slug::new("bold"), hops: 2, is_first_post: true };
+    let outcome =
+        SendOutcome { row, variant: Slug::new("bold"), hops: 2, is_first_post: true, is_open: true };
     let item = LogItem::Outcome(outcome);
     check("send_outcome.hex", &hex(&item.pack()));
     assert_eq!(LogItem::unpack(&item.pack()), Ok(item));

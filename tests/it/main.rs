@@ -44,6 +44,7 @@ mod console_browser;
 mod console_looks;
 mod deliveries;
 mod deliveries_pending;
+mod deliveries_steps;
 mod deliveries_time;
 mod divert;
 mod docs;

@@ -200,6 +200,8 @@ impl Model {
                 self.never_entered((campaign, settlement.lease.send.user.0));
                 None
             }
+            // Only campaigns of several messages have these.
+            Settle::Skipped | Settle::Dropped => None,
             Settle::Hold { .. } | Settle::Back | Settle::Park { .. } => None,
         };
         if settlement.attempted {

@@ -94,6 +94,12 @@ macro_rules! conforms {
             a_send_that_goes_elsewhere_is_parked_in_that_lane,
             tokens_of_a_destination_are_its_own,
         );
+        $crate::conforms!($make, conformance_steps:
+            a_send_that_ended_leaves_its_entry_open_with_what_it_keeps,
+            what_is_passed_over_was_never_planned_and_is_told,
+            an_overtaken_send_goes_without_a_trace_and_marks_nothing,
+            what_is_sent_again_after_its_entry_had_ended_finishes_it,
+        );
         $crate::conforms!($make, conformance_recent:
             the_latest_events_are_kept_in_order_and_bounded,
         );

@@ -57,6 +57,7 @@ pub async fn an_outcome_is_told_once_and_only_where_somebody_listens(store: &dyn
         variant: Slug::new("bold"),
         hops: 3,
         is_first_post: true,
+        is_open: false,
     };
     assert_eq!(outcomes(&page), [told]);
     assert_eq!((page.events[0].user, page.users.len()), (UserNo(2), 1));

@@ -21,6 +21,7 @@ fn listing(keys: &[u64]) -> Vec<u8> {
     let open = keys.iter().map(|key| OpenEntry {
         collected: 0,
         collected_kib: 0,
+        inside: None,
         key: *key,
         narrow: 0,
         due_at: past(),

@@ -14,6 +14,7 @@ pub mod conformance_races;
 pub mod conformance_recent;
 pub mod conformance_records;
 pub mod conformance_segments;
+pub mod conformance_steps;
 pub mod running;
 
 pub mod binary;

@@ -85,6 +85,8 @@ pub fn record(id: &str) -> CampaignRecord {
         heard: false,
         cancelled: Default::default(),
         deleted_at: None,
+        steps: false,
+        action_names: Vec::new(),
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },

@@ -15,6 +15,9 @@ pub fn rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
         rows.count(&format!("  refused: {}", words::refusal(refused.reason())), refused.count);
     }
     rows.count("entries finished", stats.finished);
+    for ended in &stats.entry_ends {
+        rows.count(&format!("  {}", words::entry_end(ended.end())), ended.count);
+    }
     rows.count("  reached", stats.reached);
     rows.count("  different users", stats.users);
     rows.count("sends planned", stats.planned);

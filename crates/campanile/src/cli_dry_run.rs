@@ -7,28 +7,6 @@ use campanile_core::duration_text;
 use clap::Args;
 
 #[derive(Debug, Args)]
-pub struct PreviewArgs {
-    /// A stored campaign.
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
-    pub id: Option<String>,
-    /// A campaign's file, stored or not.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Whom it would be sent to; one that does not exist is made up.
-    #[arg(long, value_name = "USER")]
-    pub user: String,
-    /// Attributes to change for the preview, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "")]
-    pub attributes: String,
-    /// The event that would set it off: {"name": "purchase", "properties": {"total": 600}}.
-    #[arg(long, value_name = "JSON")]
-    pub event: Option<String>,
-    /// Values of a manual entry, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "")]
-    pub values: String,
-}
-
-#[derive(Debug, Args)]
 pub struct PlanArgs {
     /// A stored campaign.
     #[arg(required_unless_present = "file", conflicts_with = "file")]

@@ -49,20 +49,6 @@ pub enum EventsCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
-    pub user: String,
-    #[arg(value_name = "CAMPAIGN")]
-    pub campaign: String,
-    /// The event to judge as if it happened now: {"name": "purchase", "properties": {"total": 600}}. Left out: the user's latest that
-    /// the campaign met.
-    #[arg(long, value_name = "JSON")]
-    pub event: Option<String>,
-    /// Values of a manual entry to judge it with, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
-    pub values: String,
-}
-
-#[derive(Debug, Args)]
 pub struct EventsFilter {
     /// Only of this user.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
@@ -95,4 +81,6 @@ pub enum StateName {
     Delivered,
     Failed,
     Suppressed,
+    /// Passed over in a campaign of several actions.
+    Skipped,
 }

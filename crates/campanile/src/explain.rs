@@ -3,7 +3,7 @@
 use campanile_core::encode::shell_word;
 use campanile_proto::v1 as wire;
 
-use crate::cli_ledger::ExplainArgs;
+use crate::cli_trial::ExplainArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
@@ -66,6 +66,7 @@ fn row(step: &wire::DecisionStep) -> Vec<String> {
     };
     let outcome = match step.outcome() {
         wire::DecisionOutcome::Passed | wire::DecisionOutcome::Unspecified => "passed".to_owned(),
+        wire::DecisionOutcome::Skipped => "passed over".to_owned(),
         wire::DecisionOutcome::Refused => words::refusal(step.refusal()),
         wire::DecisionOutcome::Suppressed => words::suppression(step.suppression()),
         wire::DecisionOutcome::Waits => format!("waits until {}", words::instant(step.waits_until.as_ref())),

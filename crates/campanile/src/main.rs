@@ -25,6 +25,7 @@ mod cli_edits;
 mod cli_import;
 mod cli_ledger;
 mod cli_segments;
+mod cli_trial;
 mod config;
 mod door;
 mod faces;

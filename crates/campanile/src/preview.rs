@@ -6,7 +6,7 @@ use campanile_proto::v1::preview_send_request::Subject;
 use serde_json::Value;
 
 use crate::campaign_files;
-use crate::cli_dry_run::PreviewArgs;
+use crate::cli_trial::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
@@ -29,6 +29,7 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
         profile,
         event,
         values: args.values,
+        action: args.action,
     };
     let answer = match args.file {
         None => api.campaigns.preview_send(request).await?.into_inner(),

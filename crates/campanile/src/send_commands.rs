@@ -38,6 +38,7 @@ fn read(filter: SendsFilter) -> wire::SendFilter {
         StateName::Delivered => wire::SendState::Delivered as i32,
         StateName::Failed => wire::SendState::Failed as i32,
         StateName::Suppressed => wire::SendState::Suppressed as i32,
+        StateName::Skipped => wire::SendState::Skipped as i32,
     });
     wire::SendFilter { states: states.collect(), campaign_id: filter.campaign, user_id: filter.user }
 }

@@ -4,7 +4,7 @@ use campanile_proto::v1 as wire;
 use campanile_proto::v1::send_test_request::Subject;
 
 use crate::campaign_files;
-use crate::cli_dry_run::PreviewArgs;
+use crate::cli_trial::PreviewArgs;
 use crate::connect::Api;
 use crate::fail::Fail;
 use crate::output::{Output, Tone};
@@ -20,6 +20,7 @@ pub async fn run(mut api: Api, args: PreviewArgs, output: Output) -> Result<(), 
         profile,
         event,
         values: args.values,
+        action: args.action,
     };
     let answer = match args.file {
         None => api.campaigns.send_test(request).await?.into_inner(),

@@ -48,6 +48,10 @@ pub fn send_state(state: wire::SendState) -> String {
     }
 }
 
+pub fn entry_end(end: wire::EntryEnd) -> String {
+    word(end.as_str_name(), "ENTRY_END_")
+}
+
 pub fn outcome(outcome: wire::AttemptOutcome) -> String {
     match outcome {
         wire::AttemptOutcome::Unspecified => String::new(),

@@ -33,6 +33,8 @@ pub(crate) struct Written {
     #[serde(default)]
     values: String,
     #[serde(default)]
+    action: String,
+    #[serde(default)]
     pub(crate) revision: u32,
     /// Whether planned sends take the new revision.
     #[serde(default)]
@@ -51,6 +53,7 @@ impl Written {
             event: text(&self.event),
             properties: text(&self.properties),
             values: text(&self.values),
+            action: text(&self.action),
             ..Trial::default()
         }
     }
@@ -83,7 +86,7 @@ pub(crate) async fn attempt(
 
 /// What is wrong with a trial: all of it where the campaign is stored, else only what is not the file's.
 fn faults(status: &Status, is_stored: bool) -> Option<Vec<String>> {
-    let of_trial = ["user_id", "event", "values", "profile"];
+    let of_trial = ["user_id", "event", "values", "profile", "action"];
     let faults: Vec<String> = violations(status)
         .into_iter()
         .filter(|(field, _)| is_stored || of_trial.iter().any(|part| field.starts_with(part)))

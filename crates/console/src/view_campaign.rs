@@ -48,6 +48,8 @@ pub(crate) struct CampaignPage {
     pub(crate) lateness: String,
     pub(crate) arms: Vec<Arm>,
     pub(crate) suppressed: Vec<ReasonCount>,
+    /// How entries through several actions ended.
+    pub(crate) ends: Vec<(&'static str, i64)>,
     pub(crate) refused: Vec<ReasonCount>,
     pub(crate) sends: Vec<SendLine>,
     pub(crate) refusals: Vec<RefusalLine>,
@@ -166,6 +168,7 @@ pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> Campa
         suppressed: sorted(
             stats.suppressed.iter().map(|row| count(suppression(row.reason()), row.count)).collect(),
         ),
+        ends: stats.entry_ends.iter().map(|row| (entry_end(row.end()), row.count)).collect(),
         refused: sorted(stats.refused.iter().map(|row| count(refusal(row.reason()), row.count)).collect()),
         sends: sends.iter().map(send_line).collect(),
         refusals: refusals.iter().map(|row| refusal_line(&campaign.id, row)).collect(),
@@ -219,6 +222,17 @@ fn refusal_line(campaign: &str, row: &wire::Refusal) -> RefusalLine {
     }
 }
 
+fn entry_end(end: wire::EntryEnd) -> &'static str {
+    match end {
+        wire::EntryEnd::Unspecified => "ended",
+        wire::EntryEnd::Completed => "went through",
+        wire::EntryEnd::Exited => "left by an exit event",
+        wire::EntryEnd::PreviousFailed => "ended by a message that failed or was not sent",
+        wire::EntryEnd::StepMissed => "ended by an event that did not come",
+        wire::EntryEnd::CampaignEnded => "ended with the campaign",
+    }
+}
+
 fn transition_line(row: &wire::Transition) -> TransitionLine {
     TransitionLine {
         at: Moment::at(row.at.as_ref()),
@@ -229,11 +243,12 @@ fn transition_line(row: &wire::Transition) -> TransitionLine {
 }
 
 /// The states that sends can be narrowed to: the word of the link, and of the command line.
-pub(crate) const STATES: [(&str, wire::SendState); 4] = [
+pub(crate) const STATES: [(&str, wire::SendState); 5] = [
     ("delivered", wire::SendState::Delivered),
     ("failed", wire::SendState::Failed),
     ("suppressed", wire::SendState::Suppressed),
     ("pending", wire::SendState::Pending),
+    ("skipped", wire::SendState::Skipped),
 ];
 
 #[derive(Template)]

@@ -142,6 +142,7 @@ fn now_view(now: &wire::IfNow) -> NowView {
 fn step_line(step: &wire::DecisionStep) -> StepLine {
     let (outcome, mark) = match step.outcome() {
         wire::DecisionOutcome::Passed | wire::DecisionOutcome::Unspecified => ("passed", "passed"),
+        wire::DecisionOutcome::Skipped => ("passed over", "stopped"),
         wire::DecisionOutcome::Refused => (refusal(step.refusal()).label, "stopped"),
         wire::DecisionOutcome::Suppressed => (suppression(step.suppression()).label, "stopped"),
         wire::DecisionOutcome::Waits => ("waits", "waits"),

@@ -36,6 +36,10 @@ pub(crate) struct Trial {
     pub(crate) event: String,
     pub(crate) properties: String,
     pub(crate) values: String,
+    /// Of a campaign of several; empty: the first one.
+    pub(crate) action: String,
+    /// Its actions, where there are several.
+    pub(crate) actions: Vec<String>,
     /// The campaign follows events.
     pub(crate) wants_event: bool,
     /// The campaign is entered by hand.
@@ -77,6 +81,8 @@ impl Trial {
         let kind = campaign.delivery.as_ref().and_then(|delivery| delivery.kind.as_ref());
         self.wants_event = matches!(kind, Some(Kind::Triggered(_)));
         self.wants_values = matches!(kind, Some(Kind::Manual(_)));
+        let actions = campaign.actions.iter().filter(|_| campaign.actions.len() > 1);
+        self.actions = actions.map(|action| action.name.clone()).collect();
         if let (Some(Kind::Triggered(triggered)), true) = (kind, self.event.is_empty()) {
             let name = triggered.when.iter().find_map(|trigger| match &trigger.kind {
                 Some(Event(name) | FirstEvent(name)) => Some(name.clone()),
@@ -97,6 +103,7 @@ impl Trial {
             profile: self.profile(),
             event: self.event(),
             values: self.values(),
+            action: self.action.clone(),
         }
     }
 
@@ -111,6 +118,7 @@ impl Trial {
             profile: self.profile(),
             event: self.event(),
             values: self.values(),
+            action: self.action.clone(),
         }
     }
 

@@ -75,6 +75,7 @@ pub(crate) fn send_state(state: wire::SendState) -> &'static str {
         wire::SendState::Delivered => "delivered",
         wire::SendState::Failed => "failed",
         wire::SendState::Suppressed => "not sent",
+        wire::SendState::Skipped => "passed over",
     }
 }
 

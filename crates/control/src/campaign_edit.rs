@@ -1,6 +1,7 @@
 //! A campaign's definition changes: a new revision, and what becomes of sends that are planned already. They keep the revision they were
 //! planned with, unless the edit applies to them; what was attempted once keeps its own whatever the edit says.
 
+use campanile_core::action_numbers;
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_delivery::When;
@@ -72,7 +73,8 @@ pub async fn update(
         }
         check_revision(&record, edit.expected_revision)?;
         let now = deployment.now();
-        let draft = draft(&record.draft)?;
+        let mut draft = draft(&record.draft)?;
+        action_numbers::number(&mut record, &mut draft).map_err(|faults| status::invalid(&faults))?;
         let campaign = compile(deployment, draft.clone(), record.created_at).await?;
         let is_same = draft == record.draft;
         let applies = edit.apply_to_pending && record.state != State::Draft;

@@ -84,7 +84,7 @@ async fn now_(
         .with_closed(closed.as_ref());
     let entry = entry_of(campaign, imagined);
     let profile = imagined.profile.as_ref();
-    let candidate = Candidate { profile, entry: entry.as_ref(), at: now, counted: None };
+    let candidate = Candidate { profile, entry: entry.as_ref(), at: now, step: None, counted: None };
     let candidate = deployment.counted(&trial, candidate, stored).await?;
     let steps = trial.steps(&candidate);
     let user = imagined.profile.as_ref().map_or("", |profile| &profile.id);

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use campanile_core::campaign::Campaign;
+use campanile_core::campaign_actions::Version;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::event::EntryData;
+use campanile_core::inside::{Previous, PreviousOutcome};
 use campanile_core::network::Policy;
 use campanile_core::secret::Secrets;
 use campanile_core::segments::Segments;
@@ -29,6 +31,8 @@ pub struct ImaginedTrial<'a> {
     imagined: Imagined,
     entry: Option<EntryData>,
     now: Timestamp,
+    /// The number of the action that is tried, where it is not the first; and what it is told of the one before.
+    step: Option<(u8, Previous)>,
 }
 
 impl<'a> ImaginedTrial<'a> {
@@ -36,6 +40,7 @@ impl<'a> ImaginedTrial<'a> {
         deployment: &'a Deployment,
         subject: Option<Subject>,
         asked: Asked,
+        action: &str,
         now: Timestamp,
     ) -> Result<ImaginedTrial<'a>, Status> {
         let (record, campaign) = imagined::subject(deployment, subject, now).await?;
@@ -44,6 +49,7 @@ impl<'a> ImaginedTrial<'a> {
         let segments = deployment.segments().await.map_err(status::store)?;
         let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));
         let limits = deployment.limits().await?;
+        let step = step(&campaign, action, now)?;
         Ok(ImaginedTrial {
             record,
             campaign,
@@ -54,7 +60,22 @@ impl<'a> ImaginedTrial<'a> {
             imagined,
             entry,
             now,
+            step,
         })
+    }
+
+    /// What of the campaign the user would be sent.
+    pub fn version(&self) -> Option<&Version> {
+        let number = self.step.map(|(number, _)| number);
+        let action = match number {
+            Some(number) => self.campaign.action(number),
+            None => self.campaign.actions.first(),
+        };
+        action?.version_of(&self.imagined.profile.as_ref()?.id)
+    }
+
+    fn step(&self) -> Option<(u8, &Previous)> {
+        self.step.as_ref().map(|(number, previous)| (*number, previous))
     }
 
     pub fn trial(&self) -> Trial<'_> {
@@ -63,7 +84,26 @@ impl<'a> ImaginedTrial<'a> {
 
     pub fn candidate(&self) -> Candidate<'_> {
         let (profile, entry) = (self.imagined.profile.as_ref(), self.entry.as_ref());
-        Candidate { profile, entry, at: self.now, counted: None }
+        Candidate { profile, entry, at: self.now, step: self.step(), counted: None }
+    }
+}
+
+/// A later action, by name, as if the one before it had just been delivered. None: the first one.
+fn step(campaign: &Campaign, name: &str, now: Timestamp) -> Result<Option<(u8, Previous)>, Status> {
+    let place = campaign.actions.iter().position(|action| action.name == name);
+    match place {
+        None if name.is_empty() => Ok(None),
+        None => {
+            let names: Vec<&str> = campaign.actions.iter().map(|action| action.name.as_str()).collect();
+            let text = format!("the campaign has no action {name}, it has {}", names.join(", "));
+            Err(status::invalid_field("action", text))
+        }
+        Some(0) => Ok(None),
+        Some(place) => {
+            let outcome = PreviousOutcome::Delivered;
+            let previous = Previous { outcome, status: 200, sent_at: Some(now), ended_at: now };
+            Ok(campaign.actions.get(place).map(|action| (action.number, previous)))
+        }
     }
 }
 

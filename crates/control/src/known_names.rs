@@ -45,7 +45,8 @@ fn mentioned(campaign: &Campaign) -> Vec<(String, String)> {
     }
     for action in &campaign.actions {
         let attributes = action.webhooks().flat_map(|webhook| webhook.attributes());
-        mentioned.extend(attributes.map(|name| ("webhook".to_owned(), name)));
+        let field = if campaign.is_chain() { &action.name } else { "webhook" };
+        mentioned.extend(attributes.map(|name| (field.to_owned(), name)));
     }
     mentioned
 }

@@ -229,7 +229,7 @@ impl Looking<'_> {
         for entry in &planned.entries {
             let Some(user) = user_of(entry.due.send.user) else { continue };
             let profile = Some(&user.profile);
-            let candidate = Candidate { profile, entry: None, at: fired.fires_at, counted: None };
+            let candidate = Candidate { profile, entry: None, at: fired.fires_at, step: None, counted: None };
             let (occurrence_at, send) = (Some(fired.at), &entry.due.send);
             self.send(&Sending { place, occurrence_at, user, candidate, send });
         }
@@ -262,7 +262,8 @@ impl Looking<'_> {
     /// Somebody who enters by an event or by hand.
     fn entry(&mut self, user: &StoredUser, entry: &EntryData) {
         let profile = Some(&user.profile);
-        let candidate = Candidate { profile, entry: Some(entry), at: self.run.now, counted: None };
+        let candidate =
+            Candidate { profile, entry: Some(entry), at: self.run.now, step: None, counted: None };
         let tally = &mut self.part.tallies[0];
         if let Some((reason, text)) = self.trial.refused(&candidate) {
             return tally.note(Fate::Refused(reason, text));
@@ -316,7 +317,9 @@ impl Looking<'_> {
             Fate::Suppressed(reason, text) => {
                 (told.suppression, told.detail) = (suppression(*reason) as i32, text.clone());
             }
-            Fate::Waits(_, text) | Fate::Refused(_, text) => told.detail.clone_from(text),
+            Fate::Waits(_, text) | Fate::Refused(_, text) | Fate::Skipped(text) => {
+                told.detail.clone_from(text)
+            }
         }
         told
     }

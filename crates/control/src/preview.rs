@@ -18,9 +18,9 @@ pub async fn preview(
     request: wire::PreviewSendRequest,
 ) -> Result<wire::PreviewSendResponse, Status> {
     let now = deployment.now();
-    let wire::PreviewSendRequest { subject, user_id, profile, event, values } = request;
+    let wire::PreviewSendRequest { subject, user_id, profile, event, values, action } = request;
     let asked = Asked { user_id, profile, event, values };
-    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, now).await?;
+    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, &action, now).await?;
     let (trial, candidate) = (imagined.trial(), imagined.candidate());
     let mut answer = wire::PreviewSendResponse::default();
     if let Some((reason, detail)) = trial.refused(&candidate) {

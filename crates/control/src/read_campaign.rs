@@ -209,6 +209,7 @@ fn action(from: &wire::Action, path: &str, faults: &mut Faults) -> draft::Action
     });
     let variants = variants.collect();
     draft::Action {
+        number: None,
         name: from.name.clone(),
         delay: from.delay.as_ref().map(|d| delay(d, &format!("{path}.delay"), faults)),
         from: from_what,

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_core::draft::Draft;
 use campanile_core::due_send::{SendId, user_hash};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard, UserNo};
@@ -156,7 +157,8 @@ fn take(shard: Shard, page: RecentEvents, next: &mut u64, found: &mut Vec<(Shard
 /// Names of users and campaigns, looked up once.
 struct Named<'a> {
     deployment: &'a Deployment,
-    campaigns: HashMap<CampaignNo, String>,
+    /// Ids, and numbers of first actions.
+    campaigns: HashMap<CampaignNo, (String, u8)>,
 }
 
 impl<'a> Named<'a> {
@@ -182,7 +184,9 @@ impl<'a> Named<'a> {
         }
         if !campaigns.is_empty() {
             let records = store.campaigns(&campaigns).await.map_err(status::store)?;
-            self.campaigns.extend(records.into_iter().map(|record| (record.no, record.id)));
+            self.campaigns.extend(
+                records.into_iter().map(|record| (record.no, (record.id, first_action(&record.draft)))),
+            );
         }
         let mut ids: HashMap<(Shard, UserNo), String> = HashMap::new();
         for (shard, numbers) in &users {
@@ -209,10 +213,10 @@ impl<'a> Named<'a> {
     }
 
     fn met(&self, shard: Shard, user_id: &str, event: &RecentEvent, met: &Met) -> wire::CampaignMet {
-        let campaign_id = self.campaigns.get(&met.campaign).cloned().unwrap_or_default();
+        let (campaign_id, action) = self.campaigns.get(&met.campaign).cloned().unwrap_or_default();
         match &met.decided {
             Decided::Entered { key, due_at } => {
-                let id = send_id(self.deployment, shard, (met.campaign, event.user, *key), user_id);
+                let id = send_id(self.deployment, shard, (met.campaign, event.user, *key, action), user_id);
                 wire::CampaignMet {
                     campaign_id,
                     send_ids: vec![id.to_string()],
@@ -230,14 +234,19 @@ impl<'a> Named<'a> {
     }
 }
 
+/// The number of a campaign's first action.
+fn first_action(draft: &Draft) -> u8 {
+    draft.actions.first().and_then(|first| first.number).unwrap_or(0)
+}
+
 /// The first send of an entry.
 pub fn send_id(
     deployment: &Deployment,
     shard: Shard,
-    (campaign, user, key): (CampaignNo, UserNo, u64),
+    (campaign, user, key, action): (CampaignNo, UserNo, u64, u8),
     user_id: &str,
 ) -> SendId {
     let layout = deployment.store.layout();
     let user_hash = user_hash(layout, user_id);
-    SendId { birth: layout.birth, shard, campaign, user, user_hash, key, action: 0 }
+    SendId { birth: layout.birth, shard, campaign, user, user_hash, key, action }
 }

@@ -215,7 +215,7 @@ impl Known<'_> {
         for (failed, user) in sends.iter().zip(users) {
             let campaign = self.campaign(failed.lane.campaign, failed.send.revision).await?;
             let variant = campaign.zip(user).and_then(|(campaign, user)| {
-                let action = campaign.actions.get(usize::from(failed.send.action))?;
+                let action = campaign.action(failed.send.action)?;
                 Slug::new(&action.version_of(&user.profile.id)?.name)
             });
             redriven.push(Redriven { failed: failed.clone(), variant });

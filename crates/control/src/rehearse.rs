@@ -102,7 +102,8 @@ async fn walk(
             deployment.store.list_users(shard, after, limits::ADVANCE_MAX).await.map_err(status::store)?;
         for user in &page {
             after = user.no;
-            let candidate = Candidate { profile: Some(&user.profile), entry: None, at, counted: None };
+            let candidate =
+                Candidate { profile: Some(&user.profile), entry: None, at, step: None, counted: None };
             if trial.refused_quietly(&candidate) {
                 continue;
             }
@@ -124,7 +125,7 @@ async fn events(deployment: &Deployment, trial: &Trial<'_>, now: Timestamp) -> R
     let mut tried = Tried { of: Of::Events, ..Tried::default() };
     for (_, user, entry) in latest_events(deployment, trial.campaign, limits::REHEARSED_MAX, now).await? {
         let profile = Some(&user.profile);
-        let candidate = Candidate { profile, entry: Some(&entry), at: now, counted: None };
+        let candidate = Candidate { profile, entry: Some(&entry), at: now, step: None, counted: None };
         let candidate = deployment.counted(trial, candidate, &user).await?;
         tried.tally.note(trial.fate(&candidate));
     }

@@ -215,8 +215,9 @@ impl Sends {
                 Ok(wire::SendState::Delivered) => EndedFilter::Delivered,
                 Ok(wire::SendState::Failed) => EndedFilter::Failed,
                 Ok(wire::SendState::Suppressed) => EndedFilter::Suppressed,
+                Ok(wire::SendState::Skipped) => EndedFilter::Skipped,
                 _ => {
-                    let text = "expected PENDING, DELIVERED, FAILED or SUPPRESSED";
+                    let text = "expected PENDING, DELIVERED, FAILED, SUPPRESSED or SKIPPED";
                     return Err(status::invalid_field("filter.states", text));
                 }
             });

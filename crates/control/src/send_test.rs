@@ -23,9 +23,9 @@ pub async fn send_test(
     request: wire::SendTestRequest,
 ) -> Result<wire::SendTestResponse, Status> {
     let now = deployment.now();
-    let wire::SendTestRequest { subject, user_id, profile, event, values } = request;
+    let wire::SendTestRequest { subject, user_id, profile, event, values, action } = request;
     let asked = Asked { user_id, profile, event, values };
-    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, now).await?;
+    let imagined = ImaginedTrial::of(deployment, subject.map(Subject::from), asked, &action, now).await?;
     let (trial, candidate) = (imagined.trial(), imagined.candidate());
     let mut answer = wire::SendTestResponse::default();
     if let Some((reason, why)) = trial.refused(&candidate) {
@@ -35,9 +35,7 @@ pub async fn send_test(
     // Never the id of a send that exists.
     let send_id = format!("test-{}", deployment.make_id());
     let head = first_attempt(&send_id, &imagined.record.id, now);
-    let user = candidate.profile.map_or("", |profile| profile.id.as_str());
-    let version = imagined.campaign.actions.first().and_then(|action| action.version_of(user));
-    let Some(version) = version else { return Ok(answer) };
+    let Some(version) = imagined.version() else { return Ok(answer) };
     let made = trial.render(&candidate, &send_id).and_then(|(request, masked)| {
         let keys = version.webhook.signing_keys(&imagined.secrets)?;
         let outgoing = match &deployment.divert {

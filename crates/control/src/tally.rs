@@ -12,6 +12,8 @@ use crate::write_stats::{refusal, suppression};
 pub struct Tally {
     pub sent: i64,
     pub waits: i64,
+    /// The first message was passed over; the next one would be considered.
+    pub passed_over: i64,
     pub refused: BTreeMap<Refusal, i64>,
     pub suppressed: BTreeMap<Suppression, i64>,
     /// The first that was said against a send, else against an entry.
@@ -25,6 +27,10 @@ impl Tally {
             Fate::Sent(_) => self.sent += 1,
             Fate::Waits(_, text) => {
                 self.waits += 1;
+                self.suppressed_because.get_or_insert(text);
+            }
+            Fate::Skipped(text) => {
+                self.passed_over += 1;
                 self.suppressed_because.get_or_insert(text);
             }
             Fate::Refused(reason, text) => {
@@ -58,6 +64,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.sent += other.sent;
         self.waits += other.waits;
+        self.passed_over += other.passed_over;
         for (reason, n) in other.refused {
             *self.refused.entry(reason).or_default() += n;
         }
@@ -78,7 +85,7 @@ impl Tally {
 
     /// Those who entered.
     pub fn entered(&self) -> i64 {
-        self.sent + self.waits + self.all_suppressed()
+        self.sent + self.waits + self.passed_over + self.all_suppressed()
     }
 
     /// `97 would be sent, 3 suppressed: user.first_name is missing`. Who is in no audience is told only where `tells_refused`.
@@ -91,6 +98,10 @@ impl Tally {
         }
         if self.waits > 0 {
             parts.push(format!("{} would wait{}", self.waits, because(&self.suppressed_because)));
+        }
+        if self.passed_over > 0 {
+            let because = because(&self.suppressed_because);
+            parts.push(format!("{} passed over for their next message{because}", self.passed_over));
         }
         if suppressed > 0 {
             parts.push(format!("{suppressed} suppressed{}", because(&self.suppressed_because)));

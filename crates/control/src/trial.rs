@@ -10,6 +10,7 @@ use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
 use campanile_core::event::EntryData;
+use campanile_core::inside::Previous;
 use campanile_core::network::Policy;
 use campanile_core::number::{UserNo, millis};
 use campanile_core::own_zone;
@@ -52,6 +53,8 @@ pub struct Candidate<'a> {
     pub profile: Option<&'a Profile>,
     /// The event of a triggered campaign, the values of a manual one. None: an occurrence, or nothing that could set it off.
     pub entry: Option<&'a EntryData>,
+    /// The number of the action it is about, where that is not the first, and what it is told of the one before.
+    pub step: Option<(u8, &'a Previous)>,
     /// When the event arrives, the request comes, or the occurrence fires.
     pub at: Timestamp,
     /// What the store says of the caps that concern it. None: nobody asked.
@@ -65,6 +68,8 @@ pub enum Fate {
     Refused(Refusal, String),
     Suppressed(Suppression, String),
     Waits(Timestamp, String),
+    /// The condition of the action was false: the next one is considered.
+    Skipped(String),
 }
 
 /// A send as it was planned, with what it is known by.
@@ -242,10 +247,12 @@ impl<'a> Trial<'a> {
 
     fn due_send(&self, candidate: &Candidate<'_>, due_at: Timestamp) -> DueSend {
         let kind = match candidate.entry {
+            _ if candidate.step.is_some() => EntryKind::Chain,
             Some(EntryData::Event(_)) => EntryKind::Event,
             Some(EntryData::Values(_)) => EntryKind::Request,
             None => EntryKind::Occurrence,
         };
+        let first = self.campaign.actions.first().map_or(0, |first| first.number);
         DueSend {
             pinned: false,
             has_data: candidate.entry.is_some(),
@@ -254,7 +261,7 @@ impl<'a> Trial<'a> {
             kind,
             user: UserNo(0),
             key: self.key(candidate, due_at),
-            action: 0,
+            action: candidate.step.map_or(first, |(number, _)| number),
             due_at,
             revision: self.record.revision,
             attempts: 0,
@@ -290,6 +297,8 @@ impl<'a> Trial<'a> {
             profile: candidate.profile,
             entry: Ok(candidate.entry),
             opened: None,
+            others: None,
+            previous: candidate.step.map(|(_, previous)| previous),
             kept: None,
             secrets: self.secrets,
             segments: self.segments,
@@ -308,6 +317,9 @@ fn fate(decision: Decision) -> Fate {
         Decision::Suppress(reason, text) => Fate::Suppressed(reason, text),
         Decision::Hold(until, text) | Decision::Park(until, text) => Fate::Waits(until, text),
         Decision::Later(due_at) => Fate::Waits(due_at, "the user's clock is not there yet".to_owned()),
+        Decision::Skip(text) | Decision::Miss(text) => Fate::Skipped(text),
+        // It has a place of its own.
+        Decision::Drop => Fate::Skipped(String::new()),
         Decision::Refuse(reason, text) => Fate::Refused(reason, text),
     }
 }

@@ -52,6 +52,9 @@ fn write_sending(step: &admit::Step) -> wire::DecisionStep {
             refusal: refusal(*reason) as i32,
             ..written
         },
+        Some(Decision::Skip(_) | Decision::Miss(_) | Decision::Drop) => {
+            wire::DecisionStep { outcome: wire::DecisionOutcome::Skipped as i32, ..written }
+        }
         Some(Decision::Hold(until, _) | Decision::Park(until, _) | Decision::Later(until)) => {
             wire::DecisionStep {
                 outcome: wire::DecisionOutcome::Waits as i32,
@@ -75,6 +78,12 @@ pub fn if_now(user: &str, campaign: &str, steps: &[wire::DecisionStep], event: O
         }
         wire::DecisionOutcome::Waits => {
             format!("{user} would enter {campaign} now{set_off}, and the send would wait: {}.", last.saw)
+        }
+        wire::DecisionOutcome::Skipped => {
+            format!(
+                "{user} would enter {campaign} now{set_off}, and this message would be passed over: {}.",
+                last.saw
+            )
         }
         wire::DecisionOutcome::Passed | wire::DecisionOutcome::Unspecified => {
             format!("{user} would be sent {campaign} now{set_off}: {}.", last.saw)
@@ -106,6 +115,8 @@ pub fn of_send(row: &LogRow, user: &str, campaign: &str) -> String {
         Ended::Failed(_) => {
             format!("Not sent: it was given up at {} after {}{why}.", at(row.at), attempts(row.attempts))
         }
+        Ended::Skipped => format!("Not sent: this message was passed over at {}{why}.", at(row.at)),
+        Ended::Missed => format!("Not sent: it waited in vain until {}{why}.", at(row.at)),
         Ended::Suppressed(reason) => format!("Not sent: {} at {}{why}.", reason.name(), at(row.at)),
         Ended::Retrying => {
             format!("Not sent yet: it is tried again after {}{why}.", attempts(row.attempts))

@@ -84,6 +84,8 @@ mod tests {
             heard: false,
             cancelled: Default::default(),
             deleted_at: None,
+            steps: false,
+            action_names: Vec::new(),
             transitions: Vec::new(),
             last_request: None,
             draft,

@@ -19,6 +19,7 @@ pub fn write_send(layout: &Layout, campaign: Option<&CampaignRecord>, row: &Send
         Ended::Failed(_) => wire::SendState::Failed,
         Ended::Suppressed(_) => wire::SendState::Suppressed,
         Ended::Retrying => wire::SendState::Pending,
+        Ended::Skipped | Ended::Missed => wire::SendState::Skipped,
     };
     let suppressed = match row.ended {
         Ended::Suppressed(reason) => suppression(reason),
@@ -33,7 +34,7 @@ pub fn write_send(layout: &Layout, campaign: Option<&CampaignRecord>, row: &Send
         suppression: suppressed as i32,
         // Of a user who is gone nothing is told that may be about the person.
         detail: if user_id.is_some() { row.text.clone() } else { String::new() },
-        action: campaign.map(|c| action_name(c, usize::from(row.action))).unwrap_or_default(),
+        action: campaign.map(|c| action_name(c, row.action)).unwrap_or_default(),
         revision: row.revision,
         due_at: Some(timestamp(row.due_at)),
         settled_at,
@@ -59,7 +60,7 @@ pub fn write_attempts(rows: &[SendRow], kept: Option<&Kept>) -> Vec<wire::Attemp
 
 /// The attempt a row tells of; none where nothing was sent.
 pub fn write_attempt(row: &LogRow) -> Option<wire::Attempt> {
-    if row.attempts == 0 || matches!(row.ended, Ended::Suppressed(_)) {
+    if row.attempts == 0 || matches!(row.ended, Ended::Suppressed(_) | Ended::Skipped | Ended::Missed) {
         return None;
     }
     let began_at = row.at.checked_sub(SignedDuration::from_millis(i64::from(row.took_ms))).unwrap_or(row.at);
@@ -129,6 +130,8 @@ fn verdict(ended: Ended) -> wire::Verdict {
         Ended::Failed(_) => wire::Verdict::GiveUp,
         Ended::Suppressed(_) => wire::Verdict::Suppress,
         Ended::Retrying => wire::Verdict::RetryAt,
+        // Nothing was attempted.
+        Ended::Skipped | Ended::Missed => wire::Verdict::Unspecified,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use campanile_core::action_numbers;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::latency::Latency;
 use campanile_core::ports::RefusedRow;
-use campanile_core::reason::{Refusal, Suppression};
+use campanile_core::reason::{EntryEnd, Refusal, Suppression};
 use campanile_core::slug::Slug;
 use campanile_proto::v1 as wire;
 
@@ -14,6 +15,12 @@ use crate::write_campaign::{duration, timestamp};
 
 pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire::CampaignStats {
     let mut stats = wire::CampaignStats { campaign_id: record.id.clone(), ..Default::default() };
+    // In the order of the campaign; what was taken away comes last.
+    for name in
+        record.draft.actions.iter().map(|action| &action.name).filter(|_| record.draft.actions.len() > 1)
+    {
+        stats.actions.push(wire::ActionStats { action: name.clone(), ..Default::default() });
+    }
     let mut suppressed = BTreeMap::<Suppression, i64>::new();
     let mut latencies = Latencies::default();
     for &(counter, n) in counters {
@@ -25,6 +32,9 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
             Counter::Entered => stats.entered += n,
             Counter::Finished => stats.finished += n,
             Counter::Open | Counter::Retrying(_) => {}
+            Counter::Ended(end) => {
+                stats.entry_ends.push(wire::EntryEndCount { end: entry_end(end) as i32, count: n });
+            }
             Counter::Planned(action) => {
                 stats.planned += n;
                 at(&mut stats, record, action).planned += n;
@@ -90,6 +100,7 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
     latencies.write(&mut stats, record);
     stats.suppressed = suppressed.into_iter().map(|(reason, n)| suppression_count(reason, n)).collect();
     stats.refused.sort_by_key(|row| row.reason);
+    stats.entry_ends.sort_by_key(|row| row.end);
     for action in &mut stats.actions {
         action.suppressed.sort_by_key(|row| row.reason);
         action.variants.sort_by(|a, b| a.variant.cmp(&b.variant));
@@ -148,16 +159,17 @@ pub fn write_refusal(row: &RefusedRow) -> wire::Refusal {
     }
 }
 
-/// The stats of the action in this place; they are made up to it.
+/// The stats of the action of this number; they are made.
 fn at<'a>(
     stats: &'a mut wire::CampaignStats,
     record: &CampaignRecord,
     action: u8,
 ) -> &'a mut wire::ActionStats {
-    let place = usize::from(action);
-    while stats.actions.len() <= place {
-        let action = action_name(record, stats.actions.len());
-        stats.actions.push(wire::ActionStats { action, ..Default::default() });
+    let name = action_name(record, action);
+    let there = stats.actions.iter().position(|stats| stats.action == name);
+    let place = there.unwrap_or(stats.actions.len());
+    if there.is_none() {
+        stats.actions.push(wire::ActionStats { action: name, ..Default::default() });
     }
     &mut stats.actions[place]
 }
@@ -172,9 +184,13 @@ fn variant<'a>(action: &'a mut wire::ActionStats, name: &str) -> &'a mut wire::V
     &mut action.variants[place]
 }
 
-/// The name of the action in this place; `webhook` for a campaign of one message.
-pub fn action_name(record: &CampaignRecord, place: usize) -> String {
-    record.draft.actions.get(place).map_or_else(|| "webhook".to_owned(), |action| action.name.clone())
+/// The name of the action of this number; `webhook` for a campaign of one message.
+pub fn action_name(record: &CampaignRecord, number: u8) -> String {
+    action_numbers::name(record, number).unwrap_or_else(|| format!("action {number}"))
+}
+
+pub fn entry_end(end: EntryEnd) -> wire::EntryEnd {
+    wire::EntryEnd::try_from(i32::from(end.code())).unwrap_or_default()
 }
 
 fn suppression_count(reason: Suppression, count: i64) -> wire::SuppressionCount {
@@ -199,6 +215,10 @@ mod tests {
         for reason in Suppression::ALL {
             let name = format!("SUPPRESSION_REASON_{}", reason.name().to_uppercase());
             assert_eq!(suppression(*reason).as_str_name(), name);
+        }
+        for end in EntryEnd::ALL {
+            let name = format!("ENTRY_END_{}", end.name().to_uppercase());
+            assert_eq!(entry_end(*end).as_str_name(), name);
         }
         for reason in Refusal::ALL {
             let name = format!("REFUSAL_REASON_{}", reason.name().to_uppercase());

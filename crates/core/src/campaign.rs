@@ -11,7 +11,9 @@ use crate::campaign_actions::{self, Action};
 use crate::campaign_delivery::{self, When, Zones};
 use crate::campaign_fields::{self, expression};
 use crate::clock_changes::{Passes, first_instant};
+use crate::delay::Delay;
 use crate::draft::{Draft, Kind, Late};
+use crate::event_rule::EventRule;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::{Fault, Faults};
@@ -25,6 +27,7 @@ use crate::segment::Named;
 use crate::segments::Segments;
 use crate::throttle::Throttle;
 use crate::user::Profile;
+use crate::value_path::ValuePath;
 
 /// What a draft is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +53,10 @@ pub struct Campaign {
     pub when: When,
     /// Of the delivery's wall-clock times, and for users without a zone.
     pub zones: Zones,
-    /// In order; exactly one until campaigns of several messages come.
+    /// In order, at least one.
     pub actions: Vec<Action>,
+    /// What ends an entry once its first action was sent.
+    pub exit_on: Vec<EventRule>,
     pub retry: RetrySchedule,
     /// As the author wrote it.
     pub expiry: Option<Duration>,
@@ -71,7 +76,8 @@ impl Campaign {
         campaign_fields::refuse_later(&draft, &mut faults);
         let zones = Zones::read(&draft.delivery, &mut faults);
         let audience = audience(&draft, rules.segments, &mut faults);
-        let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, &mut faults);
+        let is_chain = draft.actions.len() > 1;
+        let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, is_chain, &mut faults);
         for (field, condition) in when.iter().flat_map(conditions) {
             rules.segments.check(&condition.named(), &field, &mut faults);
         }
@@ -85,6 +91,11 @@ impl Campaign {
         let quiet_hours =
             quiet_hours.and_then(|hours| QuietHours::read(hours, "limits.quiet_hours", &mut faults));
         let actions = campaign_actions::compile(&draft, rules, &mut faults);
+        let exit_on = EventRule::read_all(&draft.exit_on, "exit_on", limits::EXITS_MAX, &mut faults);
+        let (when, actions) = first_delay(&draft, when, actions, &mut faults);
+        for (field, condition) in step_conditions(&exit_on, actions.as_deref().unwrap_or_default()) {
+            rules.segments.check(&condition.named(), &field, &mut faults);
+        }
         match (audience, when, actions) {
             (Some((audience, condition)), Some(when), Some(actions)) if faults.is_empty() => {
                 let named = audience.named();
@@ -99,6 +110,7 @@ impl Campaign {
                     when,
                     zones,
                     actions,
+                    exit_on,
                     retry,
                     expiry,
                     throttle,
@@ -119,6 +131,26 @@ impl Campaign {
             draft,
             &Rules { policy: &policy, secrets: &secrets, segments: &segments, now: since },
         )
+    }
+
+    /// Whether it has several messages.
+    pub fn is_chain(&self) -> bool {
+        self.actions.len() > 1
+    }
+
+    /// By the number its sends carry.
+    pub fn action(&self, number: u8) -> Option<&Action> {
+        self.actions.iter().find(|action| action.number == number)
+    }
+
+    /// The properties that any cancel or exit event, or one that is waited for, compares with the trigger's.
+    pub fn compared(&self) -> impl Iterator<Item = &(String, ValuePath)> {
+        let cancels = match &self.when {
+            When::Triggered(triggered) => triggered.cancel_on.as_slice(),
+            _ => &[],
+        };
+        let waits = self.actions.iter().filter_map(|action| action.step.wait.as_ref());
+        cancels.iter().chain(&self.exit_on).chain(waits.map(|wait| &wait.rule)).flat_map(|rule| &rule.same)
     }
 
     /// Whether the user belongs to the audience.
@@ -198,6 +230,7 @@ impl Campaign {
             all.push(("audience.where".to_owned(), &self.condition));
         }
         all.extend(conditions(&self.when));
+        all.extend(step_conditions(&self.exit_on, &self.actions));
         all
     }
 
@@ -223,6 +256,58 @@ fn conditions(when: &When) -> Vec<(String, &Expression)> {
         Some((format!("delivery.triggered.cancel_on[{i}].where"), condition))
     });
     triggers.chain(cancels).collect()
+}
+
+/// The conditions on the way through several actions, with the paths of their fields.
+fn step_conditions<'a>(exit_on: &'a [EventRule], actions: &'a [Action]) -> Vec<(String, &'a Expression)> {
+    let mut all = Vec::new();
+    for (i, rule) in exit_on.iter().enumerate() {
+        all.extend(rule.condition.as_ref().map(|condition| (format!("exit_on[{i}].where"), condition)));
+    }
+    for (i, action) in actions.iter().enumerate() {
+        let condition = action.step.condition.as_ref();
+        all.extend(condition.map(|condition| (format!("actions[{i}].where"), condition)));
+        let awaited = action.step.wait.as_ref().and_then(|wait| wait.rule.condition.as_ref());
+        all.extend(awaited.map(|condition| (format!("actions[{i}].wait_for.where"), condition)));
+    }
+    all
+}
+
+/// The delay of the first action is the delivery's: from the trigger, or from the moment of entering by hand.
+fn first_delay(
+    draft: &Draft,
+    mut when: Option<When>,
+    mut actions: Option<Vec<Action>>,
+    faults: &mut Faults,
+) -> (Option<When>, Option<Vec<Action>>) {
+    let first = actions.as_mut().and_then(|actions| actions.first_mut());
+    if first.as_ref().is_none_or(|first| first.step.delay.is_none()) {
+        return (when, actions);
+    }
+    let field = "actions[0].delay";
+    match (&mut when, &draft.delivery.kind) {
+        (_, Some(Kind::OneTime(_) | Kind::Recurring(_))) => {
+            faults.add(field, "the first action is due at the time the delivery says");
+        }
+        (_, Some(Kind::Triggered(written))) if written.delay.is_some() => {
+            faults.add(field, "the first action waits for delivery.triggered.delay: say only one of the two");
+        }
+        (Some(When::Triggered(triggered)), _) => {
+            if let Some(delay) = first.and_then(|first| first.step.delay.take()) {
+                triggered.delay = delay;
+            }
+        }
+        (Some(When::Manual), _)
+            if first.is_some_and(|first| first.step.delay.as_ref().is_some_and(Delay::asks_event)) =>
+        {
+            faults.add(
+                format!("{field}.anchor"),
+                "only an attribute of the user: nothing is entered by an event",
+            );
+        }
+        _ => {}
+    }
+    (when, actions)
 }
 
 fn throttle(written: &str, faults: &mut Faults) -> Option<Throttle> {

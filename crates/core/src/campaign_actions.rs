@@ -9,11 +9,15 @@ use crate::campaign_fields::check_slug;
 use crate::draft::{self, Draft};
 use crate::fault::Faults;
 use crate::limits;
+use crate::step::Step;
 use crate::webhook::CompiledWebhook;
 
 #[derive(Debug)]
 pub struct Action {
     pub name: String,
+    /// What its sends are told apart by, whatever its place.
+    pub number: u8,
+    pub step: Step,
     /// One without a name, or one for each variant.
     pub versions: Vec<Version>,
     salt: String,
@@ -49,6 +53,21 @@ impl Action {
         self.versions.iter().map(|version| &version.webhook)
     }
 
+    /// Whether it asks for the event that opened the entry, so that the entry must keep it.
+    pub fn needs_event(&self) -> bool {
+        self.asks_entry() || self.webhooks().any(CompiledWebhook::needs_event)
+    }
+
+    /// The same for the values of a manual entry.
+    pub fn needs_values(&self) -> bool {
+        self.asks_entry() || self.webhooks().any(CompiledWebhook::needs_values)
+    }
+
+    /// Its condition may.
+    fn asks_entry(&self) -> bool {
+        self.step.condition.is_some() && !self.step.is_decided_early()
+    }
+
     /// Every secret any version mentions, perhaps more than once.
     pub fn secrets(&self) -> impl Iterator<Item = &String> {
         self.webhooks().flat_map(CompiledWebhook::secrets)
@@ -73,7 +92,13 @@ pub(crate) fn compile(draft: &Draft, rules: &Rules<'_>, faults: &mut Faults) -> 
         (Some(webhook), []) => {
             let webhook = CompiledWebhook::compile(webhook, "webhook", rules.secrets, rules.policy, faults)?;
             let versions = vec![Version { name: String::new(), until: 1, webhook }];
-            Some(vec![Action { name: "webhook".to_owned(), versions, salt }])
+            Some(vec![Action {
+                name: "webhook".to_owned(),
+                number: 0,
+                step: Step::default(),
+                versions,
+                salt,
+            }])
         }
         (None, []) => {
             faults.add("webhook", "is missing: say what to send, at least its url");
@@ -81,10 +106,16 @@ pub(crate) fn compile(draft: &Draft, rules: &Rules<'_>, faults: &mut Faults) -> 
         }
         (None, actions) => {
             let compiled: Vec<Option<Action>> = (0..)
-                .zip(actions)
+                .zip(actions.iter().take(limits::ACTIONS_MAX))
                 .map(|(i, action): (usize, _)| {
-                    let versions = versions(action, &format!("actions[{i}]"), rules, faults)?;
-                    Some(Action { name: action.name.clone(), versions, salt: salt.clone() })
+                    let path = format!("actions[{i}]");
+                    let step = Step::read(action, &path, i == 0, faults);
+                    let versions = versions(action, &path, rules, faults)?;
+                    if i == 0 && versions.iter().any(|version| version.webhook.needs_previous()) {
+                        faults.add(&path, "the first action has none before it: it cannot say previous");
+                    }
+                    let number = action.number.unwrap_or(u8::try_from(i).unwrap_or(u8::MAX));
+                    Some(Action { name: action.name.clone(), number, step, versions, salt: salt.clone() })
                 })
                 .collect();
             compiled.into_iter().collect()

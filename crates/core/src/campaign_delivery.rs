@@ -82,12 +82,19 @@ impl Zones {
     }
 }
 
-pub(crate) fn when(delivery: &Delivery, zones: &Zones, now: Timestamp, faults: &mut Faults) -> Option<When> {
+/// `is_chain`: the campaign has several messages.
+pub(crate) fn when(
+    delivery: &Delivery,
+    zones: &Zones,
+    now: Timestamp,
+    is_chain: bool,
+    faults: &mut Faults,
+) -> Option<When> {
     match &delivery.kind {
         Some(Kind::OneTime(one_time)) => self::one_time(one_time, zones, now, faults).map(When::OneTime),
         Some(Kind::Recurring(draft)) => recurring(draft, zones, now, faults).map(When::Recurring),
         Some(Kind::Triggered(draft)) => {
-            Some(When::Triggered(triggered::read(draft, &zones.fixed, now, faults)))
+            Some(When::Triggered(triggered::read(draft, &zones.fixed, now, is_chain, faults)))
         }
         Some(Kind::Manual) => Some(When::Manual),
         None => {

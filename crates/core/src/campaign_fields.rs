@@ -2,7 +2,7 @@
 //!
 //! What is not done yet is refused by name at save, never taken and ignored. A feature that arrives deletes its line here.
 
-use crate::draft::{Action, DelayFrom, Draft, Kind, TriggerOn, Triggered};
+use crate::draft::{Draft, Kind, TriggerOn, Triggered};
 use crate::expression::{Expression, Scope};
 use crate::fault::Faults;
 use crate::limits;
@@ -27,11 +27,7 @@ pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
             faults.add(format!("tags[{i}]"), format!("{tag:?} is there twice"));
         }
     }
-    if let [action] = draft.actions.as_slice()
-        && let Err(text) = check_slug(&action.name)
-    {
-        faults.add("actions[0].name", text);
-    }
+    check_actions(draft, faults);
     if draft.requires_values.len() > limits::DATA_ROWS_MAX {
         faults.add("requires_values", format!("expected at most {} names", limits::DATA_ROWS_MAX));
     }
@@ -55,6 +51,32 @@ pub(crate) fn check(draft: &Draft, faults: &mut Faults) {
     }
     if serde_json::to_vec(draft).map_or(0, |json| json.len()) > limits::CAMPAIGN_BYTES_MAX {
         faults.add("campaign", format!("is larger than {} KiB", limits::CAMPAIGN_BYTES_MAX / 1024));
+    }
+}
+
+fn check_actions(draft: &Draft, faults: &mut Faults) {
+    let actions = &draft.actions;
+    if actions.len() > limits::ACTIONS_MAX {
+        faults.add(
+            "actions",
+            format!("has {} actions, at most {} are allowed", actions.len(), limits::ACTIONS_MAX),
+        );
+    }
+    for (i, action) in actions.iter().enumerate().take(limits::ACTIONS_MAX) {
+        if let Err(text) = check_slug(&action.name) {
+            faults.add(format!("actions[{i}].name"), text);
+        } else if actions[..i].iter().any(|earlier| earlier.name == action.name) {
+            faults.add(format!("actions[{i}].name"), format!("{} is there twice", action.name));
+        }
+    }
+    if actions.len() < 2 && !draft.exit_on.is_empty() {
+        let text = "only with several actions; what is not sent yet is ended by delivery.triggered.cancel_on";
+        faults.add("exit_on", text);
+    }
+    let is_by_event = matches!(draft.delivery.kind, Some(Kind::Triggered(_)));
+    let rules = draft.exit_on.iter().chain(actions.iter().filter_map(|action| action.wait_for.as_ref()));
+    if !is_by_event && rules.into_iter().any(|rule| !rule.same.is_empty()) {
+        faults.add("actions", "same compares with the trigger's properties: only in a triggered campaign");
     }
 }
 
@@ -111,11 +133,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
             faults.add(field, format!("{what} not available in this version"));
         }
     };
-    later(draft.actions.len() > 1, "actions", "several messages are");
-    for action in draft.actions.iter().take(1) {
-        refuse_later_action(action, &mut later);
-    }
-    later(!draft.exit_on.is_empty(), "exit_on", "exit events are");
     later(draft.conversion.is_some(), "conversion", "conversions are");
     match &draft.delivery.kind {
         Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
@@ -131,13 +148,4 @@ fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &s
         later(is_segment, &field, "triggers by a segment are");
         later(matches!(trigger.on, TriggerOn::CampaignConverted(_)), &field, "triggers by a conversion are");
     }
-}
-
-fn refuse_later_action(action: &Action, later: &mut impl FnMut(bool, &str, &str)) {
-    later(action.delay.is_some(), "actions[0].delay", "an action's own delay is");
-    later(action.from != DelayFrom::Unspecified, "actions[0].from", "an action's own delay is");
-    later(!action.condition.is_empty(), "actions[0].where", "an action's own condition is");
-    later(action.wait_for.is_some(), "actions[0].wait_for", "waiting for an event is");
-    later(action.wait_at_most.is_some(), "actions[0].wait_at_most", "waiting for an event is");
-    later(action.continue_on_failure, "actions[0].continue_on_failure", "it is");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY};
+use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY, STEPS};
 use crate::draft::{Draft, IfPending, Kind};
 use crate::limits;
 use crate::number::{CampaignNo, Shard, UserNo};
@@ -65,6 +65,12 @@ pub struct CampaignRecord {
     /// Nobody finds it any more; what is left of its sends ends unsent. Its id stays taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
+    /// Some revision had several messages: what becomes of its sends is told to the scheduler until the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub steps: bool,
+    /// Names that actions had, each at its number. Empty: actions have their places as numbers so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub action_names: Vec<String>,
     /// The request that last changed it: the same request again answers the same.
     #[serde(default)]
     pub last_request: Option<String>,
@@ -151,6 +157,8 @@ impl CampaignRecord {
             heard: false,
             cancelled: Cancelled::default(),
             deleted_at: None,
+            steps: false,
+            action_names: Vec::new(),
             transitions: Vec::new(),
             last_request: None,
             draft,
@@ -178,6 +186,7 @@ impl CampaignRecord {
     pub fn note_history(&mut self) {
         self.history |= keeps_history(&self.draft);
         self.emitted |= emits(&self.draft);
+        self.steps |= has_steps(&self.draft);
     }
 
     /// The word every shard must hold. A draft has none.
@@ -202,7 +211,13 @@ impl CampaignRecord {
     fn bits(&self) -> u8 {
         let history = if self.history || keeps_history(&self.draft) { HISTORY | EVENTS_FIRST } else { 0 };
         let emit = if self.heard || self.emitted || emits(&self.draft) { EMIT } else { 0 };
-        history | emit
+        let steps = if self.has_steps() { STEPS } else { 0 };
+        history | emit | steps
+    }
+
+    /// Whether its entries go from one message to the next.
+    pub fn has_steps(&self) -> bool {
+        self.steps || has_steps(&self.draft)
     }
 
     /// Whether triggers and requests may enter users.
@@ -211,8 +226,15 @@ impl CampaignRecord {
     }
 }
 
+fn has_steps(draft: &Draft) -> bool {
+    draft.actions.len() > 1
+}
+
 /// Whether the entries of a definition depend on one another, or on events after them.
 fn keeps_history(draft: &Draft) -> bool {
+    if has_steps(draft) {
+        return true;
+    }
     match &draft.delivery.kind {
         Some(Kind::Triggered(triggered)) => {
             !triggered.cancel_on.is_empty()

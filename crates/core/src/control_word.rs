@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | 1 | 1 | 3 | 1 | 1 | 5 |
 //!
-//! Bits: 1 `emit`, 2 `events_first`, 8 `history`; the others are kept for later.
+//! Bits: 1 `emit`, 2 `events_first`, 8 `history`, 16 `steps`; the others are kept for later.
 //!
 //! The epoch grows by one with every change; a shard keeps the word with the highest epoch it was shown.
 
@@ -45,6 +45,9 @@ pub const EVENTS_FIRST: u8 = 1 << 1;
 /// The campaign keeps delivery records: a claim reads them and marks the entry, a settle marks how it ended.
 pub const HISTORY: u8 = 1 << 3;
 
+/// Entries have several messages: a settle leaves the entry open and what it keeps in place, and the scheduler, told of the outcome, ends it.
+pub const STEPS: u8 = 1 << 4;
+
 impl ControlWord {
     pub fn keeps_history(&self) -> bool {
         self.bits & HISTORY != 0
@@ -52,6 +55,10 @@ impl ControlWord {
 
     pub fn emits(&self) -> bool {
         self.bits & EMIT != 0
+    }
+
+    pub fn has_steps(&self) -> bool {
+        self.bits & STEPS != 0
     }
 
     pub fn waits_for_events(&self) -> bool {

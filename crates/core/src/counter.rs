@@ -2,7 +2,7 @@
 //!
 //! At every moment, per shard: planned = pending + delivered + failed + suppressed; entered = open + finished.
 
-use crate::reason::{Refusal, Suppression};
+use crate::reason::{EntryEnd, Refusal, Suppression};
 use crate::slug::Slug;
 
 /// One counter of a campaign; `action` is the action's place, from 0.
@@ -14,6 +14,8 @@ pub enum Counter {
     Entered,
     Open,
     Finished,
+    /// How entries of campaigns of several messages ended: their share of the finished.
+    Ended(EntryEnd),
     Planned(u8),
     Pending(u8),
     Delivered(u8),
@@ -94,6 +96,7 @@ impl Counter {
             Counter::Entered => "entered".to_owned(),
             Counter::Open => "open".to_owned(),
             Counter::Finished => "finished".to_owned(),
+            Counter::Ended(end) => format!("ended.{}", end.name()),
             Counter::Planned(a) => format!("planned.{a}"),
             Counter::Pending(a) => format!("pending.{a}"),
             Counter::Delivered(a) => format!("delivered.{a}"),
@@ -122,6 +125,7 @@ impl Counter {
             "entered" => Counter::Entered,
             "open" => Counter::Open,
             "finished" => Counter::Finished,
+            "ended" => Counter::Ended(EntryEnd::from_name(rest?)?),
             "planned" => Counter::Planned(action()?),
             "pending" => Counter::Pending(action()?),
             "delivered" => Counter::Delivered(action()?),

@@ -51,6 +51,15 @@ impl Delay {
         if faults.0.len() > before { Delay::default() } else { delay }
     }
 
+    /// Whether it is measured from a property of the event.
+    pub fn asks_event(&self) -> bool {
+        matches!(self, Delay::Anchored(_, anchor) if !anchor.path.is_of_user())
+    }
+
+    pub fn is_anchored(&self) -> bool {
+        matches!(self, Delay::Anchored(..))
+    }
+
     /// When a send is due whose trigger happened at `since`. The error says which time is missing.
     pub fn due_at(
         &self,

@@ -1,5 +1,5 @@
 //! Pure. The delivery record: what one user's entries into one campaign are, so far as a decision about another one, or about their
-//! sends, needs to know. Kept only for campaigns with entry limits, cancel events or a pending policy.
+//! sends, needs to know. Kept only for campaigns with entry limits, cancel events, a pending policy or several messages.
 //!
 //! The scheduler writes it and compares it; a claim reads it. Beside it the queue keeps a `Mark` for each entry whose send was claimed.
 //!
@@ -11,21 +11,24 @@
 //! | entry of the last one reached, ms; 0 = none | 6 | | its send is looked at, ms | 6 |
 //! | | | | newest trigger happened, ms | 6 |
 //! | | | | entered, ms | 6 |
-//! | | | | status: 1 pending, 2 cancelled, 3 superseded | 1 |
+//! | | | | status: 1 pending, 2 cancelled, 3 superseded, 4 exited; + 128: inside a multi-message campaign | 1 |
 //! | | | | values of `same` | 1 |
 //! | | | | events collected, and their KiB | 1 + 2 |
 //!
-//! After the entries, in their order, the values of `same`: hash of the property's name 4, of its value 8.
+//! After the entries, in their order: the values of `same` (hash of the property's name 4, of its value 8), then where it stands inside
+//! (`Inside`, 23). Format 2 had no entries inside, format 1 none that collect.
 
 use jiff::Timestamp;
 
-use crate::due_send::{ForeignBytes, be};
+use crate::due_send::{DueSend, ForeignBytes, be};
+use crate::inside::{INSIDE_BYTES, Inside};
 use crate::number::{CampaignNo, UserNo, instant, millis};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const HEADER_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 45;
 const SAME_BYTES: usize = 12;
+const IS_INSIDE: u8 = 128;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryRecord {
@@ -54,6 +57,8 @@ pub struct OpenEntry {
     /// Events that its send tells of; 0 where it tells of the newest alone.
     pub collected: u8,
     pub collected_kib: u16,
+    /// Where it stands in a multi-message campaign.
+    pub inside: Option<Inside>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,8 @@ pub enum Status {
     Cancelled = 2,
     /// By a newer trigger.
     Superseded = 3,
+    /// By an exit event, while a send of it was under way.
+    Exited = 4,
 }
 
 /// What the queue knows of an entry's send that has left the wheel at least once.
@@ -94,7 +101,7 @@ pub struct RecordChange {
     pub waiting: Vec<u64>,
     /// Keys whose marks go: the record counts them now.
     pub folded: Vec<u64>,
-    /// What entries keep from now on, in order.
+    /// What entries keep from now on, in order; no bytes: nothing is kept for it any more.
     pub data: Vec<KeptData>,
 }
 
@@ -112,9 +119,22 @@ impl Mark {
     }
 }
 
+impl OpenEntry {
+    /// Whether this is the send that the entry waits for, and not one that an event has overtaken.
+    pub fn is_its_send(&self, send: &DueSend) -> bool {
+        let inside = self.inside.as_ref();
+        let is_its_action = inside.is_none_or(|inside| inside.action == send.action);
+        is_its_action && (send.due_at == self.looked_at || send.due_at == self.due_at)
+    }
+}
+
 impl DeliveryRecord {
     pub fn entry(&self, key: u64) -> Option<&OpenEntry> {
         self.open.iter().find(|entry| entry.key == key)
+    }
+
+    pub fn entry_mut(&mut self, key: u64) -> Option<&mut OpenEntry> {
+        self.open.iter_mut().find(|entry| entry.key == key)
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -129,12 +149,16 @@ impl DeliveryRecord {
             for at in [entry.due_at, entry.looked_at, entry.since, entry.entered_at] {
                 out.extend(short(millis(at)));
             }
-            out.extend([entry.status as u8, entry.same.len().min(255) as u8, entry.collected]);
+            let is_inside = if entry.inside.is_some() { IS_INSIDE } else { 0 };
+            out.extend([entry.status as u8 | is_inside, entry.same.len().min(255) as u8, entry.collected]);
             out.extend(entry.collected_kib.to_be_bytes());
         }
-        for (name, value) in open.iter().flat_map(|entry| entry.same.iter().take(255)) {
-            out.extend(name.to_be_bytes());
-            out.extend(value.to_be_bytes());
+        for entry in open {
+            for (name, value) in entry.same.iter().take(255) {
+                out.extend(name.to_be_bytes());
+                out.extend(value.to_be_bytes());
+            }
+            out.extend(entry.inside.iter().flat_map(Inside::encode));
         }
         out
     }
@@ -154,6 +178,9 @@ impl DeliveryRecord {
         let mut open = Vec::with_capacity(n);
         for b in entries.chunks_exact(ENTRY_BYTES) {
             let (same, after) = rest.split_at_checked(usize::from(b[41]) * SAME_BYTES).ok_or_else(foreign)?;
+            let is_inside = b[40] & IS_INSIDE != 0;
+            let (inside, after) =
+                after.split_at_checked(if is_inside { INSIDE_BYTES } else { 0 }).ok_or_else(foreign)?;
             rest = after;
             open.push(OpenEntry {
                 collected: b[42],
@@ -164,12 +191,14 @@ impl DeliveryRecord {
                 looked_at: instant(be(&b[22..28])),
                 since: instant(be(&b[28..34])),
                 entered_at: instant(be(&b[34..40])),
-                status: match b[40] {
+                status: match b[40] & !IS_INSIDE {
                     1 => Status::Pending,
                     2 => Status::Cancelled,
                     3 => Status::Superseded,
-                    other => return Err(ForeignBytes(format!("entry status {other}, expected 1 to 3"))),
+                    4 => Status::Exited,
+                    other => return Err(ForeignBytes(format!("entry status {other}, expected 1 to 4"))),
                 },
+                inside: if is_inside { Some(Inside::decode(inside)?) } else { None },
                 same: same
                     .chunks_exact(SAME_BYTES)
                     .map(|pair| (be(&pair[..4]) as u32, be(&pair[4..])))
@@ -197,24 +226,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::inside::tests::insides;
 
     fn entries() -> impl Strategy<Value = OpenEntry> {
         let at = || (0i64..4_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap());
-        let status = prop::sample::select(vec![Status::Pending, Status::Cancelled, Status::Superseded]);
+        let status = prop::sample::select(vec![
+            Status::Pending,
+            Status::Cancelled,
+            Status::Superseded,
+            Status::Exited,
+        ]);
         let same = prop::collection::vec((any::<u32>(), any::<u64>()), 0..3);
+        let inside = prop::option::of(insides());
         let collected = any::<(u8, u16)>();
-        (any::<u64>(), any::<u64>(), at(), at(), at(), at(), status, same, collected).prop_map(
-            |(key, narrow, due_at, looked_at, since, entered_at, status, same, collected)| OpenEntry {
-                collected: collected.0,
-                collected_kib: collected.1,
-                key,
-                narrow,
-                due_at,
-                looked_at,
-                since,
-                entered_at,
-                status,
-                same,
+        (any::<u64>(), any::<u64>(), at(), at(), at(), at(), status, same, collected, inside).prop_map(
+            |(key, narrow, due_at, looked_at, since, entered_at, status, same, collected, inside)| {
+                OpenEntry {
+                    collected: collected.0,
+                    collected_kib: collected.1,
+                    key,
+                    narrow,
+                    due_at,
+                    looked_at,
+                    since,
+                    entered_at,
+                    status,
+                    same,
+                    inside,
+                }
             },
         )
     }

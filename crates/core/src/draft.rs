@@ -227,6 +227,9 @@ pub struct EntryLimits {
 #[serde(default)]
 pub struct Action {
     pub name: String,
+    /// What a send of it is told apart by, for the campaign's life; none: its place. `campaign_record` gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
     pub delay: Option<Delay>,
     pub from: DelayFrom,
     pub condition: String,

@@ -32,6 +32,8 @@ pub enum Scope {
     Audience,
     /// About a user and what opened its entry: also `properties.x`, `event.x`, `values.x`.
     Trigger,
+    /// About a user inside a multi-message campaign: also `previous.outcome` and `previous.status`.
+    Step,
     /// About an answer: only `status` and `response.x`.
     Response,
 }
@@ -159,6 +161,11 @@ impl Expression {
     /// The attributes, properties, values and events it looks at.
     pub fn names(&self) -> Names {
         expression_survey::names(&self.root)
+    }
+
+    /// Whether only the action before decides it, so that it stands the moment that one has ended.
+    pub fn asks_previous_only(&self) -> bool {
+        expression_survey::asks_previous_only(&self.root)
     }
 
     /// The only user ids it can hold for, if it names them (`user_id in [..] and ..`): walk these instead of everybody.

@@ -215,7 +215,7 @@ mod tests {
             check_refused(&format!("not {function}(\"x\")"), 5, later);
             check_refused(&format!("{function}(\"x\", \"30d\") > 1"), 1, later);
         }
-        check_refused("user.x == 1 or previous.status == 202", 16, later);
+        check_refused("user.x == 1 or previous.status == 202", 16, "an action that comes after another");
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Example {
             profile: &self.profile,
             event: Some(&self.event),
             values: Some(&self.values),
+            previous: None,
             as_of: self.as_of,
             now: self.as_of,
             segments: Segments::none(),

@@ -115,6 +115,12 @@ impl<'a> Given<'a> {
             Source::EventValue => Seen::Number(Exact::Fraction(self.facts?.event?.value? + 0.0)),
             Source::EventTime => instant(self.facts?.event?.occurred_at),
             Source::Status => integer(self.response?.0.into()),
+            Source::PreviousOutcome => Seen::Text(self.facts?.previous?.outcome.name()),
+            // No answer has no status.
+            Source::PreviousStatus => match self.facts?.previous?.status {
+                0 => return None,
+                status => integer(status.into()),
+            },
         })
     }
 

@@ -52,10 +52,10 @@ impl Operand {
             Source::List(_) => Kind::List,
             Source::Range(..) => Kind::Range,
             Source::Path(..) => Kind::Any,
-            Source::UserId | Source::EventName => Kind::Text,
+            Source::UserId | Source::EventName | Source::PreviousOutcome => Kind::Text,
             Source::Behaviour(figure, ..) if figure.is_time() => Kind::Time,
             Source::LifetimeValue | Source::Behaviour(..) | Source::Bucket(_) => Kind::Number,
-            Source::EventValue | Source::Status => Kind::Number,
+            Source::EventValue | Source::Status | Source::PreviousStatus => Kind::Number,
             Source::Time(_) | Source::FirstSeen | Source::LastSeen => Kind::Time,
             Source::Ago(_) | Source::EventTime => Kind::Time,
             Source::InSegment(_) | Source::InList(_) => Kind::Truth,
@@ -89,10 +89,11 @@ const FUNCTIONS: [(&str, &str); 12] = [
 ];
 
 /// Names kept for later versions.
-const LATER: [&str; 3] = ["previous", "received", "failed"];
+const LATER: [&str; 2] = ["received", "failed"];
 
 const USER_NAMES: [&str; 6] = ["user", "user_id", "lifetime_value", "first_seen", "last_seen", "everyone"];
 const ENTRY_NAMES: [&str; 4] = ["properties", "event", "values", "change"];
+const STEP_NAMES: [&str; 1] = ["previous"];
 const RESPONSE_NAMES: [&str; 2] = ["status", "response"];
 
 /// The operand `syntax` stands for, or a fault and nothing.
@@ -145,6 +146,7 @@ fn path(root: &str, steps: &[Step], scope: Scope) -> Result<Source, String> {
         "response" => return Ok(Source::Path(Root::Response, steps.to_vec())),
         "event" => return event(steps),
         "change" => return change(steps),
+        "previous" => return previous(steps),
         _ => return plain(root, steps),
     };
     match steps {
@@ -193,6 +195,15 @@ fn event(steps: &[Step]) -> Result<Source, String> {
             Err("an event has event.name, event.value and event.occurred_at; its properties are properties.x"
                 .to_owned())
         }
+    }
+}
+
+fn previous(steps: &[Step]) -> Result<Source, String> {
+    match steps {
+        [Step::Name(name)] if name == "outcome" => Ok(Source::PreviousOutcome),
+        [Step::Name(name)] if name == "status" => Ok(Source::PreviousStatus),
+        [Step::Name(name), ..] if name == "response" => Err(later("previous.response")),
+        _ => Err("the action before has previous.outcome and previous.status".to_owned()),
     }
 }
 
@@ -281,19 +292,23 @@ fn example(function: &str) -> &'static str {
 }
 
 fn names(scope: Scope) -> impl Iterator<Item = &'static str> {
-    let (user, entry, response): (&[&str], &[&str], &[&str]) = match scope {
+    let (user, entry, other): (&[&str], &[&str], &[&str]) = match scope {
         Scope::Audience => (&USER_NAMES, &[], &[]),
         Scope::Trigger => (&USER_NAMES, &ENTRY_NAMES, &[]),
+        Scope::Step => (&USER_NAMES, &ENTRY_NAMES, &STEP_NAMES),
         Scope::Response => (&[], &[], &RESPONSE_NAMES),
     };
-    [user, entry, response].into_iter().flatten().copied()
+    [user, entry, other].into_iter().flatten().copied()
 }
 
 fn unknown(root: &str, steps: &[Step], scope: Scope) -> String {
-    let elsewhere = [&USER_NAMES[..], &ENTRY_NAMES, &RESPONSE_NAMES].into_iter().flatten();
+    let elsewhere = [&USER_NAMES[..], &ENTRY_NAMES, &STEP_NAMES, &RESPONSE_NAMES].into_iter().flatten();
     if elsewhere.copied().any(|name| name == root) {
         return match scope {
             Scope::Response => format!("{root} cannot be used here: only status and response can"),
+            _ if STEP_NAMES.contains(&root) => {
+                format!("{root} can be used only in the where of an action that comes after another")
+            }
             _ if RESPONSE_NAMES.contains(&root) => format!("{root} can be used only in success_when"),
             _ => format!(
                 "{root} can be used only where an event or a manual entry is at hand, not in an audience"

@@ -65,6 +65,26 @@ fn first_name(steps: &[Step]) -> Option<&String> {
     }
 }
 
+pub(crate) fn asks_previous_only(node: &Node) -> bool {
+    let is_fixed = |operand: &Operand| {
+        matches!(
+            operand.source,
+            Source::Literal(_)
+                | Source::List(_)
+                | Source::Range(..)
+                | Source::PreviousOutcome
+                | Source::PreviousStatus
+        )
+    };
+    let is_timeless = !matches!(
+        node.condition,
+        Condition::Is { test: Test::InLast(_) | Test::InNext(_) | Test::Anniversary, .. }
+    );
+    is_timeless
+        && node.condition.operands().into_iter().all(is_fixed)
+        && node.condition.parts().iter().all(asks_previous_only)
+}
+
 /// The only user ids the condition can hold for. None: it does not bound them.
 pub(crate) fn id_list(node: &Node) -> Option<BTreeSet<&str>> {
     match &node.condition {

@@ -93,6 +93,9 @@ pub(crate) enum Source {
     LifetimeValue,
     FirstSeen,
     LastSeen,
+    /// How the action before ended: delivered, failed, suppressed.
+    PreviousOutcome,
+    PreviousStatus,
     /// A figure of an event's behaviour.
     Behaviour(Figure, String, Option<Window>),
     Ago(Duration),
@@ -197,6 +200,7 @@ impl Operand {
     /// Whether some users, events or answers may not have it.
     pub(crate) fn may_be_missing(&self) -> bool {
         match &self.source {
+            Source::PreviousOutcome | Source::PreviousStatus => true,
             Source::Path(..) | Source::FirstSeen | Source::LastSeen | Source::EventValue => true,
             Source::Behaviour(figure, ..) => figure.may_be_missing(),
             _ => false,
@@ -220,6 +224,8 @@ impl Operand {
             Source::EventValue => json!({"path": ["event", "value"]}),
             Source::EventTime => json!({"path": ["event", "occurred_at"]}),
             Source::Status => json!({"path": ["status"]}),
+            Source::PreviousOutcome => json!({"path": ["previous", "outcome"]}),
+            Source::PreviousStatus => json!({"path": ["previous", "status"]}),
             Source::Behaviour(figure, event, None) => json!({ (figure.name()): event}),
             Source::Behaviour(figure, event, Some(window)) => {
                 json!({ (figure.name()): [event, duration_text::show(window.length())]})

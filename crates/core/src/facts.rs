@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::event::Event;
+use crate::inside::Previous;
 use crate::segments::Segments;
 use crate::user::Profile;
 
@@ -16,6 +17,8 @@ pub struct Facts<'a> {
     pub event: Option<&'a Event>,
     /// The values of a manual entry; in templates they also shadow attributes of the same name.
     pub values: Option<&'a Map<String, Value>>,
+    /// The action before, in a campaign of several.
+    pub previous: Option<&'a Previous>,
     /// What conditions about time are judged at: the due instant, however late the send really goes.
     pub as_of: Timestamp,
     /// What templates call `now`: the instant of the first claim, the same over all attempts.

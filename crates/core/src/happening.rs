@@ -91,7 +91,7 @@ pub fn of_outcome(outcome: &SendOutcome, campaign: &str, action: Option<&str>) -
     let ended = match outcome.row.ended {
         Ended::Delivered => Some(Happening::CampaignDelivered(hops)),
         Ended::Failed(_) => Some(Happening::CampaignFailed(hops)),
-        Ended::Suppressed(_) | Ended::Retrying => None,
+        Ended::Suppressed(_) | Ended::Retrying | Ended::Skipped | Ended::Missed => None,
     };
     let row = &outcome.row;
     let mut properties = Map::new();
@@ -174,7 +174,7 @@ mod tests {
             took_ms: 250,
             text: String::new(),
         };
-        SendOutcome { row, variant: Slug::new("bold"), hops: 4, is_first_post }
+        SendOutcome { row, variant: Slug::new("bold"), hops: 4, is_first_post, is_open: false }
     }
 
     #[test]
@@ -222,6 +222,7 @@ mod tests {
 
         let profile = Profile::new("mary", Timestamp::UNIX_EPOCH);
         let facts = Facts {
+            previous: None,
             profile: &profile,
             event: Some(&imagined),
             values: None,

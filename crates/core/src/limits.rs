@@ -177,6 +177,10 @@ pub const COLLECTED_KIB_MAX: u16 = 512;
 pub const HOPS_MAX: u8 = 16;
 /// Triggers of one campaign, cancel events likewise.
 pub const TRIGGERS_MAX: usize = 64;
+/// Actions of a campaign. With the numbers of those that were removed, an action's number stays below 256.
+pub const ACTIONS_MAX: usize = 32;
+/// Events that end an entry.
+pub const EXITS_MAX: usize = 16;
 /// Occurrences of one campaign that are walked at once; one that comes due beyond them is missed.
 pub const OPEN_OCCURRENCES_MAX: usize = 100;
 /// An event older than this counts in behaviour and fires nothing.

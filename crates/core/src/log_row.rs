@@ -21,6 +21,10 @@ pub enum Ended {
     Suppressed(Suppression),
     /// An attempt failed and another will follow: the send goes on.
     Retrying,
+    /// The condition of its action was false: the next one is considered, and the send is counted as never planned.
+    Skipped,
+    /// The event that its action waited for did not come in time: the entry ends, and the send is counted as never planned.
+    Missed,
 }
 
 /// One row.
@@ -78,6 +82,8 @@ impl LogRow {
             Ended::Failed(reason) => (2, reason.code()),
             Ended::Suppressed(reason) => (3, reason.code()),
             Ended::Retrying => (4, 0),
+            Ended::Skipped => (5, 0),
+            Ended::Missed => (6, 0),
         };
         let mut out = Vec::with_capacity(FIXED_BYTES + 1 + text.len());
         out.extend([FORMAT, ended, reason, self.action, self.attempts]);
@@ -110,6 +116,8 @@ impl LogRow {
             2 => Ended::Failed(Failure::from_code(b[2]).ok_or_else(foreign)?),
             3 => Ended::Suppressed(Suppression::from_code(b[2]).ok_or_else(foreign)?),
             4 => Ended::Retrying,
+            5 => Ended::Skipped,
+            6 => Ended::Missed,
             _ => return Err(foreign()),
         };
         let row = LogRow {

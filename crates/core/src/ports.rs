@@ -78,8 +78,7 @@ pub trait Store:
 {
     fn layout(&self) -> &Layout;
 
-    /// Waits until the number of wake-ups for `work` is no longer `seen`, and answers the number: no wake-up is lost
-    /// between two waits. Wake-ups are hints: loops look by themselves after a short while anyway.
+    /// Waits until the number of wake-ups for `work` is no longer `seen`, and answers it: none is lost between two waits. They are hints only.
     fn woken(&self, work: Work, seen: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
 }
 
@@ -169,9 +168,8 @@ pub struct StoredUser {
 // ---- events ----------------------------------------------------------------------------------------------------------
 
 pub trait Events {
-    /// Appends events to the shard's log in order, creating unknown users; a repeated id (24 to 48 h) is left out. All or
-    /// nothing but for repeats; `Full` when the log has `limits::EVENT_LOG_MAX`. Durable when answered. In order: whether it
-    /// was new.
+    /// Appends events to the shard's log in order, creating unknown users; a repeated id (24 to 48 h) is left out. All or nothing but for
+    /// repeats; `Full` when the log has `limits::EVENT_LOG_MAX`. Durable when answered. In order: whether it was new.
     fn accept_events<'a>(&'a self, shard: Shard, events: &'a [NewEvent]) -> Answer<'a, Vec<bool>>;
 
     /// The first events of the log, with their users' profiles.
@@ -244,7 +242,7 @@ pub struct RecentRow {
     pub bytes: Vec<u8>,
 }
 
-/// A due-send on its way in, with what its entry keeps. `send.has_data` says whether `data` is there.
+/// A due-send on its way in, with what its entry keeps. With `send.has_data` the entry keeps something, brought here or by an earlier send.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEntry {
     pub due: DueEntry,
@@ -269,8 +267,7 @@ pub trait Occurrences {
     /// The next users to walk for an open occurrence: those who belong, or with `joiners` also those who came since.
     fn walk(&self, shard: Shard, occurrence: OccurrenceKey, joiners: bool, limit: usize) -> Answer<'_, Walk>;
 
-    /// If the cursor is still `from`: adds entries, logs what ended at once, counts, and moves it to `to`. The first advance fixes who belongs: the
-    /// shard's last user number then.
+    /// If the cursor is still `from`: adds entries, logs what ended at once, counts, and moves it to `to`. The first advance fixes who belongs: the shard's last user number then.
     fn advance<'a>(&'a self, shard: Shard, advance: &'a Advance) -> Answer<'a, Advanced>;
 
     /// The occurrence was walked to its end by all shards: its cursor may go, but not before nobody can hold an old one (48 h).
@@ -432,6 +429,9 @@ pub enum Settle {
         kept: Vec<u8>,
     },
     Suppressed(Suppression),
+    /// Passed over, or it waited in vain: counted as never planned, and told. `Dropped`: no longer its entry's send, gone without a trace.
+    Skipped,
+    Dropped,
     /// Its user does not enter after all: entry and send are counted as never made, and the refusal instead.
     Refused(Refusal),
     /// Into the wheel until `at`, class retry, one more attempt settled, with `kept`.

@@ -88,3 +88,19 @@ reasons! {
         Abandoned = 3 "abandoned",
     }
 }
+
+reasons! {
+    /// How an entry of a campaign of several messages ended.
+    EntryEnd {
+        /// Nothing more is owed.
+        Completed = 1 "completed",
+        /// An exit event came.
+        Exited = 2 "exited",
+        /// An action failed or was suppressed, and does not say that the next one follows all the same.
+        PreviousFailed = 3 "previous_failed",
+        /// What an action waited for did not come in time.
+        StepMissed = 4 "step_missed",
+        /// It ended with its campaign, or its user is gone.
+        CampaignEnded = 5 "campaign_ended",
+    }
+}

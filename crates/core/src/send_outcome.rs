@@ -5,7 +5,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | 2 | 1 | 1 | 1 + its bytes | a `LogRow` |
 //!
-//! Flags: 1 the first POST of the send.
+//! Flags: 1 the first POST of the send, 2 its entry is still open.
 
 use crate::due_send::ForeignBytes;
 use crate::log_row::LogRow;
@@ -14,6 +14,7 @@ use crate::slug::Slug;
 /// Items of format 1 are MessagePack.
 pub const FORMAT: u8 = 2;
 const FIRST_POST: u8 = 1;
+const OPEN: u8 = 2;
 
 /// A send that ended, or was posted for the first time and goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,20 +26,23 @@ pub struct SendOutcome {
     pub hops: u8,
     /// The first settled POST of the send, whatever came of it: the send counts as sent.
     pub is_first_post: bool,
+    /// Its entry may have further messages: the scheduler ends it. Not so for what was sent again after its entry had ended.
+    pub is_open: bool,
 }
 
 /// In front of the row. A store that runs scripts puts the same bytes together itself.
-pub fn head(is_first_post: bool, hops: u8, variant: Option<&Slug>) -> Vec<u8> {
+pub fn head(is_first_post: bool, is_open: bool, hops: u8, variant: Option<&Slug>) -> Vec<u8> {
     let name = variant.map_or("", Slug::as_str);
     let mut out = Vec::with_capacity(4 + name.len());
-    out.extend([FORMAT, if is_first_post { FIRST_POST } else { 0 }, hops, name.len().min(255) as u8]);
+    let flags = if is_first_post { FIRST_POST } else { 0 } | if is_open { OPEN } else { 0 };
+    out.extend([FORMAT, flags, hops, name.len().min(255) as u8]);
     out.extend(name.bytes());
     out
 }
 
 impl SendOutcome {
     pub fn encode(&self) -> Vec<u8> {
-        [head(self.is_first_post, self.hops, self.variant.as_ref()), self.row.encode()].concat()
+        [head(self.is_first_post, self.is_open, self.hops, self.variant.as_ref()), self.row.encode()].concat()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<SendOutcome, ForeignBytes> {
@@ -55,7 +59,10 @@ impl SendOutcome {
             })?),
         };
         match LogRow::decode(row)? {
-            (row, []) => Ok(SendOutcome { row, variant, hops, is_first_post: flags & FIRST_POST != 0 }),
+            (row, []) => {
+                let (is_first_post, is_open) = (flags & FIRST_POST != 0, flags & OPEN != 0);
+                Ok(SendOutcome { row, variant, hops, is_first_post, is_open })
+            }
             _ => Err(ForeignBytes("the outcome of a send with bytes behind it".to_owned())),
         }
     }
@@ -86,7 +93,7 @@ mod tests {
             took_ms: 250,
             text: "fine".to_owned(),
         };
-        SendOutcome { row, variant: Slug::new(variant), hops, is_first_post }
+        SendOutcome { row, variant: Slug::new(variant), hops, is_first_post, is_open: hops > 0 }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum EndedFilter {
     Failed,
     Suppressed,
     Retrying,
+    /// Passed over, or missed.
+    Skipped,
 }
 
 impl EndedFilter {
@@ -32,6 +34,7 @@ impl EndedFilter {
             Ended::Failed(_) => self == EndedFilter::Failed,
             Ended::Suppressed(_) => self == EndedFilter::Suppressed,
             Ended::Retrying => self == EndedFilter::Retrying,
+            Ended::Skipped | Ended::Missed => self == EndedFilter::Skipped,
         }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Slot {
     ActionName,
     Variant,
     SendId,
+    PreviousOutcome,
+    PreviousStatus,
 }
 
 /// Names at the top, as they are suggested for a misspelt one.
@@ -87,6 +89,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "action",
     "variant",
     "send_id",
+    "previous",
     "userAttribute",
     "occurrencesOf",
     "firstOccurrenceOf",
@@ -124,6 +127,7 @@ pub(crate) const CORE: &[&str] = &[
     "campaign",
     "action",
     "send_id",
+    "previous",
     "abort",
     "range",
     "dict",
@@ -131,7 +135,7 @@ pub(crate) const CORE: &[&str] = &[
 ];
 
 /// Names that come with a later version.
-pub(crate) const LATER: &[&str] = &["linked", "linkedData", "previous"];
+pub(crate) const LATER: &[&str] = &["linked", "linkedData"];
 
 /// What `root` with `keys` stands for; `Err` says what would be right.
 pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
@@ -175,6 +179,12 @@ pub(crate) fn slot(root: &str, keys: Vec<Key>) -> Result<Slot, String> {
         "action" => match name(&keys) {
             Some("name") => Slot::ActionName,
             _ => return Err("write action.name".to_owned()),
+        },
+        "previous" => match name(&keys) {
+            Some("outcome") => Slot::PreviousOutcome,
+            Some("status") => Slot::PreviousStatus,
+            Some("response") => return Err("previous.response is not available in this version".to_owned()),
+            _ => return Err("write previous.outcome or previous.status".to_owned()),
         },
         "secret" => match name(&keys) {
             Some(secret) => Slot::Secret(secret.to_owned()),
@@ -331,6 +341,10 @@ impl Slot {
             Slot::ActionName => Some(text(context.action_name)),
             Slot::Variant => Some(context.variant).filter(|name| !name.is_empty()).map(text),
             Slot::SendId => Some(text(context.send_id)),
+            Slot::PreviousOutcome => facts.previous.map(|previous| text(previous.outcome.name())),
+            Slot::PreviousStatus => {
+                facts.previous.filter(|previous| previous.status > 0).map(|p| Cow::Owned(p.status.into()))
+            }
         })
     }
 }

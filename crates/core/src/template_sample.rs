@@ -80,6 +80,7 @@ impl Sample {
     pub(crate) fn context(&self) -> RenderContext<'_> {
         RenderContext {
             facts: Facts {
+                previous: None,
                 profile: &self.profile,
                 event: self.event.as_ref(),
                 values: self.values.as_ref(),

@@ -221,7 +221,7 @@ fn a_fault_names_line_and_column_and_what_would_be_right() {
     check_fault("{{ avg('a', user.x) }}", &["write avg(\"event\") or avg(\"event\", \"30d\")"]);
     check_fault("{{ last('a', '7d') }}", &["write last(\"event\")"]);
     check_fault("{{ min }}", &["min is a function"]);
-    for name in ["linked.x", "linkedData.x", "previous.status"] {
+    for name in ["linked.x", "linkedData.x", "previous.response"] {
         check_fault(&format!("{{{{ {name} }}}}"), &["is not available in this version"]);
     }
     check_fault("{{ change }}", &["change.attribute, change.from or change.to"]);

@@ -8,6 +8,7 @@ use crate::civil_text::{parse_end, parse_start};
 use crate::delay::Delay;
 use crate::draft::{self, IfPending, OnWindowEnd, TriggerOn};
 use crate::event::Event;
+use crate::event_rule::EventRule;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::Faults;
@@ -20,11 +21,13 @@ pub struct Triggered {
     pub triggers: Vec<Trigger>,
     pub delay: Delay,
     pub window: Window,
-    pub cancel_on: Vec<CancelEvent>,
+    pub cancel_on: Vec<EventRule>,
     pub if_pending: Pending,
     /// What narrows *pending* to entries with the same value.
     pub key: Option<ValuePath>,
     pub entry_limits: EntryLimits,
+    /// The campaign has several messages.
+    pub is_chain: bool,
 }
 
 /// What a further trigger does while an entry is pending.
@@ -46,26 +49,13 @@ pub struct EntryLimits {
     pub once_per: Option<SignedDuration>,
 }
 
-/// An event that ends pending entries.
-#[derive(Debug)]
-pub struct CancelEvent {
-    pub event: String,
-    pub condition: Option<Expression>,
-    /// Properties that must equal the trigger's, by name.
-    pub same: Vec<(String, ValuePath)>,
-}
-
 impl Triggered {
     /// Whether its entries depend on one another, or on events after them.
     pub fn keeps_records(&self) -> bool {
-        !self.cancel_on.is_empty()
+        self.is_chain
+            || !self.cancel_on.is_empty()
             || self.entry_limits != EntryLimits::default()
             || self.if_pending != Pending::Each
-    }
-
-    /// The properties that any cancel event compares.
-    pub fn compared(&self) -> impl Iterator<Item = &(String, ValuePath)> {
-        self.cancel_on.iter().flat_map(|rule| &rule.same)
     }
 
     /// Whether a trigger takes the event.
@@ -201,6 +191,7 @@ pub(crate) fn read(
     written: &draft::Triggered,
     zone: &TimeZone,
     now: Timestamp,
+    is_chain: bool,
     faults: &mut Faults,
 ) -> Triggered {
     let at = |name: &str| format!("delivery.triggered.{name}");
@@ -217,8 +208,15 @@ pub(crate) fn read(
     let delay =
         written.delay.as_ref().map(|delay| Delay::read(delay, &at("delay"), faults)).unwrap_or_default();
     let window = read_window(written, zone, now, faults);
-    let cancel_on = read_cancel_on(&written.cancel_on, faults);
+    let cancel_on = EventRule::read_all(&written.cancel_on, &at("cancel_on"), limits::TRIGGERS_MAX, faults);
     let if_pending = match written.if_pending {
+        IfPending::Unspecified if is_chain => Pending::Ignore,
+        IfPending::Each if is_chain => {
+            let text =
+                "each is refused with several actions: a user enters again after the last one, write ignore";
+            faults.add(at("if_pending"), text);
+            Pending::Ignore
+        }
         IfPending::Unspecified | IfPending::Each => Pending::Each,
         IfPending::Ignore => Pending::Ignore,
         IfPending::Restart => Pending::Restart,
@@ -233,7 +231,7 @@ pub(crate) fn read(
         path => ValuePath::parse(path).map_err(|text| faults.add(at("key"), text)).ok(),
     };
     let entry_limits = read_limits(written.entry_limits.as_ref(), faults);
-    Triggered { triggers, delay, window, cancel_on, if_pending, key, entry_limits }
+    Triggered { triggers, delay, window, cancel_on, if_pending, key, entry_limits, is_chain }
 }
 
 fn read_limits(written: Option<&draft::EntryLimits>, faults: &mut Faults) -> EntryLimits {
@@ -247,34 +245,6 @@ fn read_limits(written: Option<&draft::EntryLimits>, faults: &mut Faults) -> Ent
     }
     let once_per = written.once_per.map(|per| SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX));
     EntryLimits { ever: written.ever, once_per }
-}
-
-fn read_cancel_on(written: &[draft::EventMatch], faults: &mut Faults) -> Vec<CancelEvent> {
-    let at = |i: usize, name: &str| format!("delivery.triggered.cancel_on[{i}].{name}");
-    if written.len() > limits::TRIGGERS_MAX {
-        let text = format!("expected at most {} events", limits::TRIGGERS_MAX);
-        faults.add("delivery.triggered.cancel_on", text);
-    }
-    let mut rules = Vec::new();
-    for (i, rule) in written.iter().enumerate().take(limits::TRIGGERS_MAX) {
-        check_name(&rule.event, &at(i, "event"), faults);
-        let condition = match rule.condition.trim() {
-            "" => None,
-            _ => expression(&rule.condition, Scope::Trigger, &at(i, "where"), faults),
-        };
-        if rule.same.len() > limits::SAME_MAX {
-            faults.add(at(i, "same"), format!("expected at most {} properties", limits::SAME_MAX));
-        }
-        let mut same = Vec::new();
-        for (j, name) in rule.same.iter().enumerate().take(limits::SAME_MAX) {
-            match ValuePath::property(name) {
-                Ok(path) => same.push((name.trim().to_owned(), path)),
-                Err(text) => faults.add(at(i, &format!("same[{j}]")), text),
-            }
-        }
-        rules.push(CancelEvent { event: rule.event.clone(), condition, same });
-    }
-    rules
 }
 
 fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Option<Trigger> {

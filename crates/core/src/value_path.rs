@@ -55,6 +55,10 @@ impl ValuePath {
         Ok(path)
     }
 
+    pub fn is_of_user(&self) -> bool {
+        self.of_user
+    }
+
     /// None: there is no such value.
     pub fn find<'a>(&self, profile: &'a Profile, event: Option<&'a Event>) -> Option<&'a Value> {
         let map = if self.of_user { &profile.attributes } else { &event?.properties };

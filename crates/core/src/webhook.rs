@@ -153,6 +153,11 @@ impl CompiledWebhook {
         })
     }
 
+    /// Whether it mentions the action before.
+    pub fn needs_previous(&self) -> bool {
+        self.any_slot(|slot| matches!(slot, Slot::PreviousOutcome | Slot::PreviousStatus))
+    }
+
     /// Whether it mentions values of a manual entry, which also shadow attributes.
     pub fn needs_values(&self) -> bool {
         self.any_slot(|slot| matches!(slot, Slot::Values(_) | Slot::Attribute(_)))

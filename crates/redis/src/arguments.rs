@@ -33,7 +33,7 @@ impl Arguments {
         self = self.number(entries.len());
         for NewEntry { due, data } in entries {
             let mut due: DueEntry = due.clone();
-            due.send.has_data = data.is_some();
+            due.send.has_data |= data.is_some();
             self = self.bytes(due.encode()).bytes(data.clone().unwrap_or_default());
         }
         self

@@ -112,6 +112,8 @@ fn write_settlement(arguments: Arguments, settlement: &Settlement) -> Arguments 
         Settle::Failed { .. } => ("F", Vec::new()),
         Settle::Suppressed(reason) => ("S", reason.name().into()),
         Settle::Retry { at: next, .. } => ("R", at(next)),
+        Settle::Skipped => ("K", Vec::new()),
+        Settle::Dropped => ("X", Vec::new()),
         Settle::Refused(reason) => ("N", reason.name().into()),
         Settle::Hold { at: next, due_at } => {
             ("H", [Some(next), due_at.as_ref()].into_iter().flatten().flat_map(at).collect())

@@ -73,7 +73,12 @@ async fn look(
     let mut last = Vec::new();
     for _ in 0..PAGES_MAX {
         let page = store.sends(&query).await?;
-        last.extend(page.rows.into_iter().map(|row| row.row).filter(|row| row.ended != Ended::Retrying));
+        last.extend(
+            page.rows
+                .into_iter()
+                .map(|row| row.row)
+                .filter(|row| !matches!(row.ended, Ended::Retrying | Ended::Skipped | Ended::Missed)),
+        );
         if last.len() >= limits::AUTO_PAUSE_SENDS || page.next.is_empty() {
             break;
         }
@@ -112,7 +117,7 @@ fn is_bad(ended: Ended) -> bool {
     match ended {
         Ended::Failed(_) => true,
         Ended::Suppressed(reason) => is_bad_reason(reason),
-        Ended::Delivered | Ended::Retrying => false,
+        Ended::Delivered | Ended::Retrying | Ended::Skipped | Ended::Missed => false,
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Campaigns {
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
     /// What conditions name, as of the last refresh.
     pub segments: Arc<Segments>,
+    by_step: HashMap<String, BTreeSet<CampaignNo>>,
     /// Each shard's control number up to which campaigns are known.
     seen: HashMap<Shard, u64>,
     /// Campaigns whose control words are still to be shown.
@@ -54,6 +55,8 @@ pub struct Compiled {
     pub campaign: Campaign,
     /// Of its first action, where the URL is constant.
     pub destination: DestinationNo,
+    /// The same of every action that has one, by number.
+    pub destinations: BTreeMap<u8, DestinationNo>,
 }
 
 impl Known {
@@ -67,6 +70,12 @@ impl Known {
         let compiled = self.compiled(revision)?;
         let (no, destination) = (self.record.no, compiled.destination);
         Some(Planned { no, revision, destination, campaign: &compiled.campaign })
+    }
+
+    /// Of an action of the newest revision, where its URL is constant.
+    pub fn destination_of(&self, action: u8) -> DestinationNo {
+        let known = self.compiled.as_ref().and_then(|compiled| compiled.destinations.get(&action));
+        known.copied().unwrap_or_default()
     }
 
     fn compiled(&self, revision: u32) -> Option<&Arc<Compiled>> {
@@ -136,6 +145,11 @@ impl Campaigns {
         self.by_cancel.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
     }
 
+    /// The campaigns whose entries an event of this name may end on their way, or send on.
+    pub fn stepping(&self, event: &str) -> impl Iterator<Item = &Known> {
+        self.by_step.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
+    }
+
     /// Takes a record that this process has just written.
     pub fn replace_record(&mut self, record: CampaignRecord) {
         self.unheard = true;
@@ -178,6 +192,11 @@ impl Campaigns {
                     numbers.remove(&no);
                 }
             }
+            for event in steps(&before.record.draft) {
+                if let Some(numbers) = self.by_step.get_mut(event) {
+                    numbers.remove(&no);
+                }
+            }
         }
         if known.record.state != State::Draft {
             for event in events(&known.record.draft) {
@@ -189,6 +208,9 @@ impl Campaigns {
             for event in cancels(&known.record.draft) {
                 self.by_cancel.entry(event.to_owned()).or_default().insert(no);
             }
+            for event in steps(&known.record.draft) {
+                self.by_step.entry(event.to_owned()).or_default().insert(no);
+            }
         }
         self.known.insert(no, known);
     }
@@ -199,7 +221,8 @@ impl Campaigns {
         for record in records {
             let campaign = compile(&record, record.draft.clone());
             let compiled = campaign.map(|campaign| {
-                Arc::new(Compiled { campaign, destination: DestinationNo(record.no.0 + 100) })
+                let destination = DestinationNo(record.no.0 + 100);
+                Arc::new(Compiled { campaign, destination, destinations: BTreeMap::new() })
             });
             let began_at = began_at(&record);
             campaigns.put(Known { record, compiled, older: BTreeMap::new(), began_at });
@@ -215,6 +238,12 @@ fn cancels(draft: &Draft) -> impl Iterator<Item = &str> {
         _ => &[],
     };
     rules.iter().map(|rule| rule.event.as_str())
+}
+
+/// The events that end entries of a draft of several messages, or that they wait for.
+fn steps(draft: &Draft) -> impl Iterator<Item = &str> {
+    let waits = draft.actions.iter().filter_map(|action| action.wait_for.as_ref());
+    draft.exit_on.iter().chain(waits).map(|rule| rule.event.as_str())
 }
 
 /// The events that trigger a draft.
@@ -279,13 +308,13 @@ async fn compile_with(
     draft: Draft,
 ) -> Result<Option<Arc<Compiled>>, StoreError> {
     let Some(campaign) = compile(record, draft) else { return Ok(None) };
-    let constant = campaign.actions.first().and_then(Action::constant_destination);
-    let numbers = match constant {
-        Some(name) => store.destinations(&[name]).await?,
-        None => Vec::new(),
-    };
-    let destination = numbers.into_iter().next().unwrap_or_default();
-    Ok(Some(Arc::new(Compiled { campaign, destination })))
+    let constant = |action: &Action| Some((action.number, action.constant_destination()?));
+    let (actions, names): (Vec<u8>, Vec<String>) = campaign.actions.iter().filter_map(constant).unzip();
+    let numbers = if names.is_empty() { Vec::new() } else { store.destinations(&names).await? };
+    let destinations: BTreeMap<u8, DestinationNo> = actions.into_iter().zip(numbers).collect();
+    let first = campaign.actions.first().and_then(|first| destinations.get(&first.number));
+    let destination = first.copied().unwrap_or_default();
+    Ok(Some(Arc::new(Compiled { campaign, destination, destinations })))
 }
 
 /// A revision of a campaign as it was saved.

@@ -148,8 +148,9 @@ impl<'a> Entering<'a> {
         profile: Option<&'a Profile>,
         now: Timestamp,
     ) -> Entering<'a> {
+        let due_at = profile.map_or(now, |profile| first_due(campaign, profile, now));
         let (campaign, cause) = (Some(campaign), Cause::Request { values, skip });
-        Entering { record, campaign, segments, cause, profile, due_at: now, standing: None, now }
+        Entering { record, campaign, segments, cause, profile, due_at, standing: None, now }
     }
 
     pub fn with(self, standing: Option<Standing<'a>>) -> Entering<'a> {
@@ -164,7 +165,16 @@ impl<'a> Entering<'a> {
             Cause::Request { values, .. } => (None, Some(values)),
         };
         let (now, segments, fallback_zone) = (self.now, self.segments, &self.campaign?.zones.fallback);
-        Some(Facts { profile: self.profile?, event, values, as_of, now, segments, fallback_zone })
+        Some(Facts {
+            profile: self.profile?,
+            event,
+            values,
+            previous: None,
+            as_of,
+            now,
+            segments,
+            fallback_zone,
+        })
     }
 
     /// When the delay of a triggered campaign ends, counted from the event; the error says which time is missing.
@@ -218,6 +228,15 @@ impl<'a> Entering<'a> {
             Cause::Occurrence | Cause::Request { .. } => None,
         }
     }
+}
+
+/// By hand: when the delay of its first action ends. One from a time that the user lacks is none.
+fn first_due(campaign: &Campaign, profile: &Profile, now: Timestamp) -> Timestamp {
+    let Some(delay) = campaign.actions.first().and_then(|first| first.step.delay.as_ref()) else {
+        return now;
+    };
+    let zone = campaign.zones.of(profile).unwrap_or_else(|| campaign.zones.fallback.clone());
+    delay.due_at(now, &zone, profile, None).unwrap_or(now).max(now)
 }
 
 fn triggered_of(campaign: &Campaign) -> Option<&Triggered> {

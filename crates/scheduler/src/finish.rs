@@ -59,8 +59,10 @@ pub async fn pass(
 /// `None`: sends are pending, or somebody else changed the record.
 async fn end(store: &dyn Store, known: &Known, now: Timestamp) -> Result<Option<CampaignRecord>, StoreError> {
     let counters = store.stats(known.record.no).await?;
-    let pending = counters.iter().filter(|(counter, _)| matches!(counter, Counter::Pending(_)));
-    if pending.map(|(_, n)| n).sum::<i64>() > 0 {
+    // An entry may be open between two of its messages.
+    let is_inside = |counter: &Counter| matches!(counter, Counter::Pending(_) | Counter::Open);
+    let inside = counters.iter().filter(|(counter, _)| is_inside(counter));
+    if inside.map(|(_, n)| n).sum::<i64>() > 0 {
         return Ok(None);
     }
     let mut record = known.record.clone();

@@ -10,6 +10,7 @@ pub mod manual;
 pub mod occurrence;
 pub mod plan;
 pub mod standing;
+pub mod steps;
 pub mod trigger;
 
 pub mod auto_pause;
@@ -45,6 +46,10 @@ mod pass_tests;
 mod pending_tests;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod steps_laws;
+#[cfg(test)]
+mod steps_tests;
 #[cfg(test)]
 mod trigger_tests;
 #[cfg(test)]

@@ -11,7 +11,6 @@ use campanile_core::number::{Layout, Shard};
 use campanile_core::ports::{NewEntry, RefusedRow, StoredUser};
 use campanile_core::reason::Refusal;
 use campanile_core::segments::Segments;
-use campanile_core::webhook::CompiledWebhook;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -72,18 +71,14 @@ pub fn enter(
         let answer = match (refused(&entering), &asked.user) {
             (None, Some(user)) => {
                 let key = layout.hash64("request", &[request.id.as_bytes(), asked.user_id.as_bytes()]);
-                let keep = planned
-                    .campaign
-                    .actions
-                    .iter()
-                    .flat_map(Action::webhooks)
-                    .any(CompiledWebhook::needs_values);
+                let keep = planned.campaign.actions.iter().any(Action::needs_values);
                 let kept = (keep && !asked.values.is_empty())
                     .then(|| EntryData::Values(asked.values.clone()).pack());
-                let new = entry(planned, EntryKind::Request, user.no, key, request.now, request.skip, kept);
+                let new =
+                    entry(planned, EntryKind::Request, user.no, key, entering.due_at, request.skip, kept);
                 let id = SendId::of(layout, shard, planned.no, &asked.user_id, &new.due.send);
                 plan.entries.push(new);
-                counts.extend(entry_counts(planned.no));
+                counts.extend(entry_counts(planned));
                 Entered::Accepted(vec![id])
             }
             (stopped, _) => {

@@ -71,7 +71,7 @@ pub fn plan(
         count(Counter::Triggered, seen),
         count(Counter::Refused(Refusal::NotInAudience), seen - entered),
     ];
-    counts.extend(entry_counts(planned.no).map(|c| Count { by: entered, ..c }));
+    counts.extend(entry_counts(planned).map(|c| Count { by: entered, ..c }));
     counts.retain(|count| count.by != 0);
     Plan { entries, ended: Vec::new(), counts }
 }
@@ -104,13 +104,13 @@ fn plan_own(
         match ends {
             None => {
                 plan.entries.push(new);
-                plan.counts.extend(entry_counts(planned.no));
+                plan.counts.extend(entry_counts(planned));
             }
             Some(_) if !enters(user, due_at) => {
                 plan.counts.push(count(Counter::Refused(Refusal::NotInAudience)));
             }
             Some((reason, text)) => {
-                plan.counts.extend(ended_counts(planned.no, reason));
+                plan.counts.extend(ended_counts(planned, reason));
                 plan.ended.push(ended_row(layout, &new, &user.profile.id, (reason, text), now));
             }
         }
@@ -137,7 +137,7 @@ pub fn entry(
         kind,
         user,
         key,
-        action: 0,
+        action: first_action(planned),
         due_at,
         revision: planned.revision,
         attempts: 0,
@@ -148,16 +148,23 @@ pub fn entry(
     NewEntry { due: DueEntry { at: due_at, lane, send }, data }
 }
 
+/// The number of its first action.
+fn first_action(planned: &Planned<'_>) -> u8 {
+    planned.campaign.actions.first().map_or(0, |first| first.number)
+}
+
 /// How one entry with its first send is counted.
-pub fn entry_counts(no: CampaignNo) -> impl Iterator<Item = Count> {
-    [Counter::Entered, Counter::Open, Counter::Planned(0), Counter::Pending(0)]
+pub fn entry_counts(planned: &Planned<'_>) -> impl Iterator<Item = Count> + use<> {
+    let (no, first) = (planned.no, first_action(planned));
+    [Counter::Entered, Counter::Open, Counter::Planned(first), Counter::Pending(first)]
         .into_iter()
         .map(move |counter| Count { campaign: no, counter, by: 1 })
 }
 
 /// How one entry is counted whose first send ended in being planned.
-pub fn ended_counts(no: CampaignNo, reason: Suppression) -> impl Iterator<Item = Count> {
-    [Counter::Entered, Counter::Finished, Counter::Planned(0), Counter::Suppressed(0, reason)]
+pub fn ended_counts(planned: &Planned<'_>, reason: Suppression) -> impl Iterator<Item = Count> + use<> {
+    let (no, first) = (planned.no, first_action(planned));
+    [Counter::Entered, Counter::Finished, Counter::Planned(first), Counter::Suppressed(first, reason)]
         .into_iter()
         .map(move |counter| Count { campaign: no, counter, by: 1 })
 }

@@ -72,6 +72,8 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         heard: false,
         cancelled: Default::default(),
         deleted_at: None,
+        steps: false,
+        action_names: Vec::new(),
         transitions: Vec::new(),
         last_request: None,
         draft,

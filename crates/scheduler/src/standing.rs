@@ -9,7 +9,9 @@ use campanile_core::delivery_record::{
     DeliveryRecord, KeptData, Mark, OpenEntry, RecordChange, Status, StoredRecord,
 };
 use campanile_core::event::Event;
+use campanile_core::event_rule::EventRule;
 use campanile_core::facts::Facts;
+use campanile_core::inside::Inside;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::triggered::{Pending, Triggered};
@@ -35,10 +37,17 @@ impl<'a> Standing<'a> {
         open.iter().filter(move |entry| entry.status == Status::Pending && entry.narrow == narrow)
     }
 
-    /// The one that a restart continues: its send has never been claimed.
+    /// The one that a restart continues: its first send has never been claimed.
     fn waiting(&self) -> Option<&'a OpenEntry> {
         let begun = self.begun;
-        self.pending().find(|entry| !begun.contains(&entry.key))
+        self.pending().find(|entry| is_at_first(entry) && !begun.contains(&entry.key))
+    }
+
+    /// Inside a campaign of several messages, its first one sent or being sent.
+    fn under_way(&self) -> Option<&'a OpenEntry> {
+        let begun = self.begun;
+        self.pending()
+            .find(|entry| entry.inside.is_some() && (!is_at_first(entry) || begun.contains(&entry.key)))
     }
 
     /// The one that takes a further trigger.
@@ -49,7 +58,10 @@ impl<'a> Standing<'a> {
         };
         match triggered.if_pending {
             Pending::Restart => self.waiting(),
-            Pending::Collect => self.pending().filter(|entry| !begun.contains(&entry.key)).find(has_room),
+            Pending::Collect => self
+                .pending()
+                .filter(|entry| is_at_first(entry) && !begun.contains(&entry.key))
+                .find(has_room),
             Pending::Each | Pending::Ignore => None,
         }
     }
@@ -80,7 +92,11 @@ impl<'a> Standing<'a> {
 
     /// Why the trigger is left alone for an entry that is pending.
     pub fn is_ignored(&self, triggered: &Triggered) -> bool {
-        triggered.if_pending == Pending::Ignore && self.pending().next().is_some()
+        match triggered.if_pending {
+            Pending::Ignore => self.pending().next().is_some(),
+            // A user enters again only after the last message.
+            _ => self.under_way().is_some(),
+        }
     }
 
     pub fn saw(&self, triggered: &Triggered, at: Timestamp) -> String {
@@ -125,6 +141,12 @@ pub struct NewTrigger {
     pub same: Vec<(u32, u64)>,
     /// Of what a digest keeps of it.
     pub kib: u16,
+    /// Where it begins, in a campaign of several messages.
+    pub inside: Option<Inside>,
+}
+
+fn is_at_first(entry: &OpenEntry) -> bool {
+    entry.inside.as_ref().is_none_or(Inside::is_at_first)
 }
 
 impl Kept {
@@ -135,7 +157,10 @@ impl Kept {
         let mut folded = Vec::new();
         for (key, mark) in stored.marks {
             let Some(record) = &mut record else { continue };
+            let goes_on = record.entry(key).is_some_and(|entry| entry.inside.is_some());
             match mark {
+                // That one of its sends ended is told by the log, in its turn.
+                _ if goes_on => drop(begun.insert(key)),
                 Mark::Begun => drop(begun.insert(key)),
                 Mark::Reached | Mark::Unsent => {
                     fold(record, key, mark);
@@ -158,7 +183,7 @@ impl Kept {
             return;
         }
         for entry in self.record.iter_mut().flat_map(|record| &mut record.open) {
-            if entry.status == Status::Pending && entry.narrow == narrow {
+            if entry.status == Status::Pending && entry.narrow == narrow && is_at_first(entry) {
                 entry.status = Status::Superseded;
                 self.is_changed = true;
                 if !self.begun.contains(&entry.key) {
@@ -207,6 +232,7 @@ impl Kept {
             same: new.same,
             collected: u8::from(triggered.if_pending == Pending::Collect),
             collected_kib: new.kib,
+            inside: new.inside,
         };
         if let Some(record) = &mut self.record {
             record.open.push(entry);
@@ -216,19 +242,72 @@ impl Kept {
 
     /// Ends the pending entries that a cancel event concerns.
     pub fn cancel(&mut self, triggered: &Triggered, event: &Event, facts: &Facts<'_>, layout: &Layout) {
-        let rules = triggered.cancel_on.iter().filter(|rule| rule.event == event.name);
-        for rule in rules.filter(|rule| rule.condition.as_ref().is_none_or(|holds| holds.matches(facts))) {
-            let same = values(layout, &rule.same, facts);
-            let names: BTreeSet<&str> = rule.same.iter().map(|(name, _)| name.as_str()).collect();
+        for rule in triggered.cancel_on.iter().filter(|rule| rule.fits(event, facts)) {
             for entry in self.record.iter_mut().flat_map(|record| &mut record.open) {
                 let is_later = facts.as_of >= entry.since;
-                let is_same = same.len() == names.len() && same.iter().all(|pair| entry.same.contains(pair));
-                if entry.status == Status::Pending && is_later && is_same {
+                // Once the first of several messages was sent, exit events rule.
+                let is_under_way =
+                    entry.inside.is_some() && (!is_at_first(entry) || self.begun.contains(&entry.key));
+                let is_open = entry.status == Status::Pending && is_later && !is_under_way;
+                if is_open && is_same(layout, rule, facts, entry) {
                     entry.status = Status::Cancelled;
                     self.is_changed = true;
                 }
             }
         }
+    }
+
+    // ---- entries of campaigns of several messages ---------------------------------------------------------------------
+
+    pub fn entry(&self, key: u64) -> Option<&OpenEntry> {
+        self.record.as_ref()?.entry(key)
+    }
+
+    /// Those that are on their way.
+    pub fn inside(&self) -> Vec<OpenEntry> {
+        let open = self.record.iter().flat_map(|record| &record.open);
+        open.filter(|entry| entry.inside.is_some() && entry.status == Status::Pending).cloned().collect()
+    }
+
+    /// Whether its send was claimed, and has not been told to have ended.
+    pub fn is_begun(&self, key: u64) -> bool {
+        self.begun.contains(&key)
+    }
+
+    /// Its send must not be claimed before this is written.
+    pub fn must_wait(&mut self, key: u64) {
+        self.waiting.insert(key);
+    }
+
+    /// Its send has ended; the next one is unmarked.
+    pub fn fold_mark(&mut self, key: u64) {
+        self.begun.remove(&key);
+        self.folded.push(key);
+        self.is_changed = true;
+    }
+
+    /// As it stands now, in the place of what is known of it.
+    pub fn put(&mut self, entry: OpenEntry) {
+        self.is_changed = true;
+        let Some(record) = &mut self.record else { return };
+        match record.entry_mut(entry.key) {
+            Some(there) => *there = entry,
+            None => record.open.push(entry),
+        }
+    }
+
+    /// It is over: the record counts it, and what was kept for it goes, unless a failed send may be sent again.
+    pub fn close(&mut self, entry: &OpenEntry) {
+        self.is_changed = true;
+        let Some(inside) = &entry.inside else { return };
+        if inside.has_data && !inside.has_failed {
+            self.data.push(KeptData { key: entry.key, bytes: Vec::new(), appends: false });
+        }
+        let Some(record) = &mut self.record else { return };
+        if record.entry(entry.key).is_none() {
+            record.open.push(entry.clone());
+        }
+        fold(record, entry.key, if inside.is_reached { Mark::Reached } else { Mark::Unsent });
     }
 
     /// What is to be written; none: nothing changed.
@@ -253,6 +332,13 @@ fn fold(record: &mut DeliveryRecord, key: u64, mark: Mark) {
         record.reached = record.reached.saturating_add(1);
         record.last_reached_at = record.last_reached_at.max(Some(entry.entered_at));
     }
+}
+
+/// Whether the properties that a rule compares are those of the entry's trigger.
+pub fn is_same(layout: &Layout, rule: &EventRule, facts: &Facts<'_>, entry: &OpenEntry) -> bool {
+    let same = values(layout, &rule.same, facts);
+    let names: BTreeSet<&str> = rule.same.iter().map(|(name, _)| name.as_str()).collect();
+    same.len() == names.len() && same.iter().all(|pair| entry.same.contains(pair))
 }
 
 /// Hash of the trigger's value at the campaign's `key`; 0 where there is no key, a missing value is a value of its own.
@@ -298,7 +384,16 @@ mod tests {
             let mut enter = |key: u64| {
                 let now = at("2026-11-24T08:00Z");
                 let same = Vec::new();
-                let new = NewTrigger { key, narrow: 0, due_at: now, since: now, entered_at: now, same, kib };
+                let new = NewTrigger {
+                    key,
+                    narrow: 0,
+                    due_at: now,
+                    since: now,
+                    entered_at: now,
+                    same,
+                    kib,
+                    inside: None,
+                };
                 kept.enter(triggered, new, Some(&[1]))
             };
             assert_eq!(enter(1), None);

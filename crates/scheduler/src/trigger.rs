@@ -15,6 +15,7 @@ use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem, digest, digested};
 use campanile_core::facts::Facts;
 use campanile_core::happening::{Happening, of_outcome};
+use campanile_core::inside::Inside;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
 use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
@@ -22,7 +23,6 @@ use campanile_core::reason::Suppression;
 use campanile_core::recent_event::{self, Decided};
 use campanile_core::segments::Segments;
 use campanile_core::triggered::{Pending, Triggered};
-use campanile_core::webhook::CompiledWebhook;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
@@ -46,8 +46,14 @@ pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignN
         page.users.iter().filter(|user| user.version == MADE).map(|user| user.no).collect();
     for logged in &page.events {
         let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
+        if let LogItem::Outcome(outcome) = &item
+            && outcome.is_open
+        {
+            wanted.insert((logged.user, outcome.row.campaign));
+        }
         let made = makes(&item).filter(|_| made.contains(&logged.user)).map(created);
         for event in fired(&item, campaigns).iter().chain(&made) {
+            wanted.extend(stepping(campaigns, event).map(|known| (logged.user, known.record.no)));
             let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
             wanted.extend(
                 concerned
@@ -67,7 +73,9 @@ fn fired<'i>(item: &'i LogItem, campaigns: &Campaigns) -> Cow<'i, [Event]> {
         LogItem::Outcome(outcome) => Cow::Owned(match campaigns.get(outcome.row.campaign) {
             Some(known) if known.record.heard => {
                 let actions = known.compiled.as_ref().map(|compiled| &compiled.campaign.actions);
-                let action = actions.and_then(|actions| actions.get(usize::from(outcome.row.action)));
+                let number = outcome.row.action;
+                let action =
+                    actions.and_then(|actions| actions.iter().find(|action| action.number == number));
                 of_outcome(outcome, &known.record.id, action.map(|action| action.name.as_str()))
             }
             _ => Vec::new(),
@@ -103,6 +111,12 @@ fn created(event: &Event) -> Event {
 fn cancelled<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
     let name = event.happening.is_none().then(|| event.name.clone());
     name.into_iter().flat_map(|name| campaigns.cancelled_by(&name).collect::<Vec<_>>())
+}
+
+/// The campaigns whose entries it may end on their way, or send on. Only what a user did does.
+fn stepping<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
+    let name = event.happening.is_none().then(|| event.name.clone());
+    name.into_iter().flat_map(|name| campaigns.stepping(&name).collect::<Vec<_>>())
 }
 
 /// The delivery of a campaign that keeps delivery records.
@@ -144,6 +158,10 @@ pub fn decide(
             deciding.commit.foreign.push(place);
             continue;
         };
+        if let LogItem::Outcome(outcome) = &item {
+            let user = places.get(&logged.user).and_then(|place| users.get(*place));
+            deciding.step(outcome, logged.accepted_at, user.map(|(user, _)| user));
+        }
         // A user that is gone took its events along.
         let found = places.get(&logged.user).and_then(|place| users.get_mut(*place));
         let Some((user, is_changed)) = found else {
@@ -183,13 +201,13 @@ pub fn decide(
     commit
 }
 
-struct Deciding<'a> {
-    campaigns: &'a Campaigns,
-    layout: &'a Layout,
-    now: Timestamp,
-    commit: &'a mut EventCommit,
-    records: Records,
-    counts: Vec<Count>,
+pub(crate) struct Deciding<'a> {
+    pub(crate) campaigns: &'a Campaigns,
+    pub(crate) layout: &'a Layout,
+    pub(crate) now: Timestamp,
+    pub(crate) commit: &'a mut EventCommit,
+    pub(crate) records: Records,
+    pub(crate) counts: Vec<Count>,
     /// Of what entries keep.
     bytes: usize,
     /// What campaigns decided about the event in hand.
@@ -231,6 +249,9 @@ impl Deciding<'_> {
         for known in cancelled(campaigns, event) {
             self.cancel(known, event, accepted_at, user);
         }
+        for known in stepping(campaigns, event) {
+            self.step_event(known, event, accepted_at, user);
+        }
         let mut met = Met { event, accepted_at, key: None, packed: None };
         for known in campaigns.naming(event) {
             let record = &known.record;
@@ -257,7 +278,7 @@ impl Deciding<'_> {
         let keeping = planned.zip(keeping(known)).map(|(planned, triggered)| {
             let of = (&planned, self.campaigns.segments.as_ref());
             let facts = facts(of, met.event, met.accepted_at, user, self.now);
-            let same = standing::values(self.layout, triggered.compared(), &facts);
+            let same = standing::values(self.layout, planned.campaign.compared(), &facts);
             Keeping { triggered, narrow: standing::narrow(self.layout, triggered, &facts), same }
         });
         let standing =
@@ -308,7 +329,7 @@ impl Deciding<'_> {
                 kept(&mut self.records, user.no, no).supersede(triggered, narrow);
             }
             let new = entry(planned, EntryKind::Event, user.no, key, due_at, Skip::default(), None);
-            self.counts.extend(ended_counts(no, ends.0));
+            self.counts.extend(ended_counts(planned, ends.0));
             self.commit.ended.push(ended_row(self.layout, &new, &user.profile.id, ends, self.now));
             return key;
         }
@@ -322,13 +343,19 @@ impl Deciding<'_> {
             });
             let kib =
                 further.as_ref().map_or(0, |further| further.len().div_ceil(1024).min(64 * 1024 - 1) as u16);
-            let trigger = NewTrigger { key, narrow, due_at, since, entered_at: met.accepted_at, same, kib };
+            let inside = planned.campaign.is_chain().then(|| Inside {
+                action: new.due.send.action,
+                has_data: new.due.send.has_data,
+                ..Inside::default()
+            });
+            let entered_at = met.accepted_at;
+            let trigger = NewTrigger { key, narrow, due_at, since, entered_at, same, kib, inside };
             let data = further.as_deref().or(new.data.as_deref());
             kept(&mut self.records, user.no, no).enter(triggered, trigger, data)
         });
         if continued.is_none() {
             self.commit.entries.push(new);
-            self.counts.extend(entry_counts(no));
+            self.counts.extend(entry_counts(planned));
         }
         continued.unwrap_or(key)
     }
@@ -342,8 +369,7 @@ impl Deciding<'_> {
         keeps: bool,
     ) -> NewEntry {
         let (event, key) = (met.event, met.key(self.layout));
-        let mut webhooks = planned.campaign.actions.iter().flat_map(Action::webhooks);
-        let keeps = keeps || event.hops() > 0 || webhooks.any(CompiledWebhook::needs_event);
+        let keeps = keeps || event.hops() > 0 || planned.campaign.actions.iter().any(Action::needs_event);
         let kept =
             keeps.then(|| met.packed.get_or_insert_with(|| EntryData::Event(event.clone()).pack()).clone());
         self.bytes += kept.as_ref().map_or(0, Vec::len);
@@ -352,12 +378,12 @@ impl Deciding<'_> {
 }
 
 /// One that was not read is taken for empty; if it is not, the commit is refused and done again.
-fn kept(records: &mut Records, user: UserNo, campaign: CampaignNo) -> &mut Kept {
+pub(crate) fn kept(records: &mut Records, user: UserNo, campaign: CampaignNo) -> &mut Kept {
     let new = || Kept::open(user, campaign, StoredRecord::default());
     records.entry((user, campaign)).or_insert_with(new)
 }
 
-fn facts<'a>(
+pub(crate) fn facts<'a>(
     (planned, segments): (&Planned<'a>, &'a Segments),
     event: &'a Event,
     accepted_at: Timestamp,
@@ -366,5 +392,5 @@ fn facts<'a>(
 ) -> Facts<'a> {
     let (as_of, fallback_zone) = (event.occurred_at.min(accepted_at), &planned.campaign.zones.fallback);
     let (profile, event) = (&user.profile, Some(event));
-    Facts { profile, event, values: None, as_of, now, segments, fallback_zone }
+    Facts { profile, event, values: None, previous: None, as_of, now, segments, fallback_zone }
 }

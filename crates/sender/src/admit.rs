@@ -15,11 +15,12 @@ use campanile_core::campaign_delivery::When;
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::caps::{CapAnswer, CapAsk, CapKey};
 use campanile_core::control_word::{ControlWord, Flow};
-use campanile_core::delivery_record::{OpenEntry, Status};
+use campanile_core::delivery_record::OpenEntry;
 use campanile_core::deployment_limits::{Cap, DeploymentLimits};
 use campanile_core::due_send::{Class, DueSend, EntryKind, SendId};
 use campanile_core::event::EntryData;
 use campanile_core::facts::Facts;
+use campanile_core::inside::Previous;
 use campanile_core::kept::Kept;
 use campanile_core::network::Policy;
 use campanile_core::number::{Shard, instant};
@@ -32,6 +33,9 @@ use campanile_core::user::Profile;
 use campanile_core::webhook::{RenderContext, Request, Unsendable};
 use jiff::Timestamp;
 
+use crate::admit_inside::{
+    awaited, cancel, condition, due, exit, inside, overtaken, saw_condition, saw_still_current, still_current,
+};
 use crate::closed::{self, Closed};
 
 /// What this version cannot read may be read by another sender, or after an upgrade: it waits this long and is looked at again.
@@ -53,6 +57,10 @@ pub struct Given<'a> {
     pub entry: Result<Option<&'a EntryData>, &'a str>,
     /// Its entry, as the user's delivery record lists it.
     pub opened: Option<&'a OpenEntry>,
+    /// All open entries of the user, as the delivery record lists them. None: there is none.
+    pub others: Option<&'a [OpenEntry]>,
+    /// What became of the action before.
+    pub previous: Option<&'a Previous>,
     /// The request that was sent before.
     pub kept: Option<&'a Kept>,
     pub secrets: &'a Secrets,
@@ -78,6 +86,12 @@ pub enum Decision {
     Park(Timestamp, String),
     /// Due at this instant instead: its user moved, or a newer trigger gave its entry another one.
     Later(Timestamp),
+    /// Its action is passed over.
+    Skip(String),
+    /// The event that its action waits for did not come in time: its entry ends.
+    Miss(String),
+    /// Another send of its entry has taken its place: it goes without a trace.
+    Drop,
     /// The user does not enter after all. Only before anything was sent, where the audience is decided at the due instant.
     Refuse(Refusal, String),
 }
@@ -94,14 +108,19 @@ pub struct Gate {
 
 /// Every rule about sending, in the order of the contract, but for the last one, which renders the request.
 pub const GATES: &[Gate] = &[
+    Gate { name: "overtaken", stops: overtaken, saw: |_| String::new() },
     Gate { name: "campaign", stops: campaign, saw: |_| "the campaign sends".to_owned() },
     Gate { name: "user", stops: user, saw: saw_user },
     Gate { name: "due", stops: due, saw: |_| String::new() },
+    Gate { name: "awaited event", stops: awaited, saw: |_| String::new() },
     Gate { name: "own time", stops: own_time, saw: saw_own_time },
     Gate { name: "segments", stops: segments, saw: |_| String::new() },
     Gate { name: "audience", stops: audience, saw: saw_audience },
+    Gate { name: "inside", stops: inside, saw: |_| String::new() },
+    Gate { name: "condition", stops: condition, saw: saw_condition },
     Gate { name: "holdback", stops: holdback, saw: saw_holdback },
     Gate { name: "cancel", stops: cancel, saw: |_| String::new() },
+    Gate { name: "exit", stops: exit, saw: |_| String::new() },
     Gate { name: "still current", stops: still_current, saw: saw_still_current },
     Gate { name: "expiry", stops: expiry, saw: saw_expiry },
     Gate { name: "quiet hours", stops: quiet_hours, saw: saw_quiet_hours },
@@ -164,6 +183,8 @@ impl Step {
             | Decision::Park(_, text)
             | Decision::Refuse(_, text) => text.clone(),
             Decision::Later(due_at) => format!("it is due at {due_at} now"),
+            Decision::Skip(text) | Decision::Miss(text) => text.clone(),
+            Decision::Drop => "another send of its entry has taken its place".to_owned(),
             Decision::Send(_) => String::new(),
         };
         Step { gate, saw, stopped: Some(decision) }
@@ -286,30 +307,6 @@ fn saw_holdback(given: &Given<'_>) -> String {
     format!("the user is not among the {percent} % held back for comparison")
 }
 
-fn cancel(given: &Given<'_>) -> Option<Decision> {
-    let is_cancelled = given.opened?.status == Status::Cancelled && given.class != Class::Resent;
-    let text = || "an event of the user came in between".to_owned();
-    is_cancelled.then(|| Decision::Suppress(Suppression::CancelledByEvent, text()))
-}
-
-/// A newer trigger may have given its entry another due instant.
-fn due(given: &Given<'_>) -> Option<Decision> {
-    let opened = given.opened.filter(|opened| opened.status == Status::Pending)?;
-    let is_moved = opened.due_at != given.send.due_at && given.send.next_attempt() == 1;
-    (is_moved && given.class != Class::Resent).then_some(Decision::Later(opened.due_at))
-}
-
-/// A newer trigger may have taken its place.
-fn still_current(given: &Given<'_>) -> Option<Decision> {
-    let opened = given.opened.filter(|_| given.class != Class::Resent)?;
-    let text = || "a newer trigger took its place".to_owned();
-    (opened.status == Status::Superseded).then(|| Decision::Suppress(Suppression::Superseded, text()))
-}
-
-fn saw_still_current(given: &Given<'_>) -> String {
-    given.opened.map_or_else(String::new, |opened| format!("its entry of {} stands", opened.entered_at))
-}
-
 fn expiry(given: &Given<'_>) -> Option<Decision> {
     if given.class == Class::Resent {
         return None;
@@ -406,7 +403,7 @@ fn request(given: &Given<'_>) -> Decision {
 
 impl<'a> Given<'a> {
     pub fn action(&self) -> Option<&'a Action> {
-        self.campaign.actions.get(usize::from(self.send.action))
+        self.campaign.action(self.send.action)
     }
 
     fn is_cancelled(&self) -> bool {
@@ -471,6 +468,7 @@ impl<'a> Given<'a> {
             profile: self.profile?,
             event,
             values,
+            previous: self.previous,
             as_of: self.send.due_at,
             segments: self.segments,
             now: if self.send.pinned { self.send.first_claim_at() } else { self.now },

@@ -27,20 +27,23 @@ use crate::sample::{at, control, draft, due_send, mary, now, profile, record};
 
 const URL: &str = "https://h.example/hook";
 
-struct World {
-    record: CampaignRecord,
-    send: DueSend,
-    class: Class,
-    profile: Option<Profile>,
-    entry: Result<Option<EntryData>, String>,
-    kept: Option<Kept>,
-    opened: Option<OpenEntry>,
-    policy: Policy,
-    limits: DeploymentLimits,
-    counted: Option<CapAnswer>,
-    segments: Segments,
-    closed: Option<Closed>,
-    now: jiff::Timestamp,
+/// Everything a decision looks at, to be changed in one place.
+pub(crate) struct World {
+    pub(crate) record: CampaignRecord,
+    pub(crate) send: DueSend,
+    pub(crate) class: Class,
+    pub(crate) profile: Option<Profile>,
+    pub(crate) entry: Result<Option<EntryData>, String>,
+    pub(crate) kept: Option<Kept>,
+    pub(crate) opened: Option<OpenEntry>,
+    /// All entries of the delivery record, if there is one.
+    pub(crate) others: Option<Vec<OpenEntry>>,
+    pub(crate) policy: Policy,
+    pub(crate) limits: DeploymentLimits,
+    pub(crate) counted: Option<CapAnswer>,
+    pub(crate) segments: Segments,
+    pub(crate) closed: Option<Closed>,
+    pub(crate) now: jiff::Timestamp,
 }
 
 fn world() -> World {
@@ -52,6 +55,7 @@ fn world() -> World {
         entry: Ok(None),
         kept: None,
         opened: None,
+        others: None,
         policy: Policy::default(),
         limits: DeploymentLimits::default(),
         counted: None,
@@ -76,6 +80,8 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
         entry: world.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
         kept: world.kept.as_ref(),
         opened: world.opened.as_ref(),
+        others: world.others.as_deref(),
+        previous: world.opened.as_ref().and_then(|opened| opened.inside.as_ref()?.previous.as_ref()),
         secrets: &secrets,
         segments: &world.segments,
         policy: &world.policy,
@@ -86,7 +92,7 @@ fn decided<T>(world: &World, ask: impl FnOnce(&Given<'_>) -> T) -> T {
     })
 }
 
-fn decide(change: impl FnOnce(&mut World)) -> (Decision, Vec<&'static str>) {
+pub(crate) fn decide(change: impl FnOnce(&mut World)) -> (Decision, Vec<&'static str>) {
     let mut world = world();
     change(&mut world);
     let decision = decided(&world, admit);
@@ -99,7 +105,7 @@ fn decide(change: impl FnOnce(&mut World)) -> (Decision, Vec<&'static str>) {
 }
 
 #[track_caller]
-fn check_sent(change: impl FnOnce(&mut World)) -> Request {
+pub(crate) fn check_sent(change: impl FnOnce(&mut World)) -> Request {
     match decide(change).0 {
         Decision::Send(request) => request,
         other => panic!("{other:?}"),
@@ -107,7 +113,7 @@ fn check_sent(change: impl FnOnce(&mut World)) -> Request {
 }
 
 #[track_caller]
-fn check_suppressed(reason: Suppression, text: &str, change: impl FnOnce(&mut World)) {
+pub(crate) fn check_suppressed(reason: Suppression, text: &str, change: impl FnOnce(&mut World)) {
     match decide(change).0 {
         Decision::Suppress(given, why) => {
             assert_eq!(given, reason, "{why}");
@@ -446,41 +452,6 @@ fn a_send_due_after_its_campaigns_window_is_not_sent() {
     };
     check_sent(windowed("2026-11-24T08:00:00Z"));
     check_suppressed(Suppression::CampaignEnded, "end", windowed("2026-11-24T07:59:59Z"));
-}
-
-/// An entry of now, as its user's delivery record lists it.
-fn opened(status: Status) -> OpenEntry {
-    OpenEntry {
-        collected: 0,
-        collected_kib: 0,
-        key: 99,
-        narrow: 0,
-        due_at: now(),
-        looked_at: now(),
-        since: now(),
-        entered_at: now(),
-        status,
-        same: Vec::new(),
-    }
-}
-
-#[test]
-fn an_entry_is_asked_whether_it_still_stands() {
-    check_sent(|w| w.opened = Some(opened(Status::Pending)));
-    check_suppressed(Suppression::CancelledByEvent, "event", |w| w.opened = Some(opened(Status::Cancelled)));
-    check_suppressed(Suppression::Superseded, "newer", |w| w.opened = Some(opened(Status::Superseded)));
-    let later = now() + Duration::from_secs(60);
-    let restarted = |w: &mut World| w.opened = Some(OpenEntry { due_at: later, ..opened(Status::Pending) });
-    assert_eq!(decide(restarted).0, Decision::Later(later));
-    // What was attempted goes on, unless a newer one took its place.
-    check_sent(|w| {
-        restarted(w);
-        w.send.attempts = 1;
-    });
-    check_suppressed(Suppression::Superseded, "", |w| {
-        w.opened = Some(opened(Status::Superseded));
-        w.send.attempts = 1;
-    });
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod case;
 pub mod closed;
 
 pub mod admit;
+mod admit_inside;
 pub mod divert;
 pub mod outgoing;
 pub mod send;
@@ -40,6 +41,8 @@ mod measure;
 mod admit_tests;
 #[cfg(test)]
 mod far_ends_tests;
+#[cfg(test)]
+mod inside_tests;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]

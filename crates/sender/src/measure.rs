@@ -86,6 +86,8 @@ pub(crate) fn settled(settlements: &[Settlement], settled: &[bool]) {
         let key = match row.ended {
             Ended::Delivered => ("delivered", ""),
             Ended::Retrying => ("retrying", ""),
+            Ended::Skipped => ("skipped", ""),
+            Ended::Missed => ("missed", ""),
             Ended::Failed(reason) => ("failed", reason.name()),
             Ended::Suppressed(reason) => ("suppressed", reason.name()),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use campanile_core::attempt::Attempt;
 use campanile_core::caps::CapAsk;
 use campanile_core::event::EntryData;
+use campanile_core::log_row::Ended;
 use campanile_core::network::Policy;
 use campanile_core::number::DestinationNo;
 use campanile_core::ports::{Clock, Settlement};
@@ -145,6 +146,9 @@ fn unsent(case: &Case, live: &Live, given: &Given<'_>, stopped: Decision) -> Set
         Decision::Suppress(reason, text) => {
             of_variant(settlement::suppressed(case, reason, text, given.now), given)
         }
+        Decision::Skip(text) => settlement::skipped(case, Ended::Skipped, text, given.now),
+        Decision::Miss(text) => settlement::skipped(case, Ended::Missed, text, given.now),
+        Decision::Drop => settlement::dropped(lease),
         Decision::Later(due_at) => settlement::moved(lease, due_at),
         Decision::Refuse(reason, _) => settlement::refused(lease, reason),
         Decision::Park(until, text) => {
@@ -176,13 +180,15 @@ fn attempt_request(
     (request, given): (&Request, &Given<'_>),
 ) -> Result<Outgoing, Unsendable> {
     let user_id = case.profile.as_ref().map_or("", |profile| profile.id.as_str());
-    let place = usize::from(case.lease.send.action);
-    let action = live.compiled.campaign.actions.get(place);
+    let number = case.lease.send.action;
+    let place = live.compiled.campaign.actions.iter().position(|action| action.number == number);
+    let action = place.and_then(|place| live.compiled.campaign.actions.get(place));
     let version = action.map_or(0, |action| action.place_of(user_id));
     let wants_answer = action
         .and_then(|action| action.versions.get(version))
         .is_some_and(|version| version.webhook.reads_answers());
-    let keys = match live.compiled.keys.get(place).and_then(|keys| keys.get(version)) {
+    let keys = match place.and_then(|place| live.compiled.keys.get(place)).and_then(|keys| keys.get(version))
+    {
         Some(keys) => keys.as_ref().map_err(Unsendable::clone)?,
         None => &Vec::new(),
     };
@@ -209,6 +215,7 @@ fn masked(given: &Given<'_>) -> Result<Request, Unsendable> {
 }
 
 fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -> Given<'a> {
+    let opened = case.record.as_ref().and_then(|record| record.entry(case.lease.send.key));
     Given {
         send: &case.lease.send,
         send_id: &case.id_text,
@@ -219,7 +226,9 @@ fn given<'a>(means: &'a Means, case: &'a Case, live: &'a Live, now: Timestamp) -
         profile: case.profile.as_ref(),
         entry: case.entry.as_ref().map(Option::as_ref).map_err(String::as_str),
         kept: case.kept.as_ref(),
-        opened: case.record.as_ref().and_then(|record| record.entry(case.lease.send.key)),
+        opened,
+        others: case.record.as_ref().map(|record| record.open.as_slice()),
+        previous: opened.and_then(|opened| opened.inside.as_ref()?.previous.as_ref()),
         secrets: &live.secrets,
         segments: &live.segments,
         policy: &means.policy,

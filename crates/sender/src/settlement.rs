@@ -28,6 +28,18 @@ pub fn suppressed(case: &Case, reason: Suppression, text: String, now: Timestamp
     }
 }
 
+/// Its action is passed over (`Ended::Skipped`), or what it waited for did not come (`Ended::Missed`).
+pub fn skipped(case: &Case, ended: Ended, text: String, now: Timestamp) -> Settlement {
+    let row = Some(row(case, ended, 0, now, text));
+    let lease = case.lease.clone();
+    Settlement { lease, settle: Settle::Skipped, attempted: false, variant: None, hops: 0, row }
+}
+
+/// Another send of its entry has taken its place.
+pub fn dropped(lease: Lease) -> Settlement {
+    Settlement { lease, settle: Settle::Dropped, attempted: false, variant: None, hops: 0, row: None }
+}
+
 pub fn held(lease: Lease, at: Timestamp) -> Settlement {
     hold(lease, at, None)
 }

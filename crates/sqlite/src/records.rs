@@ -53,6 +53,11 @@ impl Room<'_> {
             self.unmark(change.user, change.campaign, *key)?;
         }
         for KeptData { key, bytes, appends } in &change.data {
+            if bytes.is_empty() {
+                let sql = "DELETE FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
+                self.run(sql, params![campaign, user, *key as i64])?;
+                continue;
+            }
             // Of bytes it makes text, which is read as bytes again.
             let sql = "INSERT INTO entry_data (campaign, user, key, bytes) VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT (campaign, user, key) DO UPDATE
@@ -76,8 +81,11 @@ impl Room<'_> {
     pub(crate) fn mark_begun(&self, campaign: CampaignNo, send: &DueSend) -> Done<()> {
         let record = DeliveryRecord::decode(&self.record(send.user, campaign)?).unwrap_or_default();
         match record.entry(send.key) {
-            Some(_) => self.put_mark(send.user, campaign, send.key, Mark::Begun),
-            None => Ok(()),
+            // Not one that an event has overtaken.
+            Some(entry) if entry.inside.is_none() || entry.is_its_send(send) => {
+                self.put_mark(send.user, campaign, send.key, Mark::Begun)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -88,10 +96,10 @@ impl Room<'_> {
         }
         let is_untouched = send.attempts == 0 && send.redeliveries == 0;
         let mark = match settle {
-            Settle::Retry { .. } => return Ok(()),
+            Settle::Retry { .. } | Settle::Dropped => return Ok(()),
             Settle::Hold { .. } | Settle::Back if !is_untouched => return Ok(()),
             Settle::Hold { .. } | Settle::Back => return self.unmark(send.user, campaign, send.key),
-            Settle::Suppressed(_) | Settle::Refused(_) if is_untouched => Mark::Unsent,
+            Settle::Suppressed(_) | Settle::Refused(_) | Settle::Skipped if is_untouched => Mark::Unsent,
             _ => Mark::Reached,
         };
         self.put_mark(send.user, campaign, send.key, mark)

@@ -76,7 +76,8 @@ impl Room<'_> {
             self.mark_settled(lane.campaign, &send, &settlement.settle)?;
         }
         if word.is_some_and(|word| word.emits()) {
-            self.emit(settlement)?;
+            let is_open = word.is_some_and(|word| word.has_steps()) && lane.class != Class::Resent;
+            self.emit(settlement, is_open)?;
         }
         let ended = match &settlement.settle {
             Settle::Delivered => Some((Counter::Delivered(action), VariantCounter::Delivered)),
@@ -84,14 +85,16 @@ impl Room<'_> {
             Settle::Suppressed(reason) => {
                 Some((Counter::Suppressed(action, *reason), VariantCounter::Suppressed))
             }
-            Settle::Refused(_)
+            Settle::Skipped
+            | Settle::Dropped
+            | Settle::Refused(_)
             | Settle::Retry { .. }
             | Settle::Hold { .. }
             | Settle::Back
             | Settle::Park { .. } => None,
         };
         let was_attempted = settlement.lease.send.attempts > 0;
-        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Refused(_));
+        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Refused(_) | Settle::Skipped);
         if was_attempted && is_over {
             count(Counter::Retrying(action), -1);
         }
@@ -99,11 +102,22 @@ impl Room<'_> {
             count(Counter::Pending(action), -1);
             count(counter, 1);
             of_variant(what).into_iter().for_each(|counter| count(counter, 1));
+        }
+        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Skipped);
+        // With steps the scheduler ends the entry.
+        let stays_open = word.is_some_and(|word| word.has_steps()) && lane.class != Class::Resent;
+        if is_over && !stays_open {
             count(Counter::Open, -1);
             count(Counter::Finished, 1);
         }
         match &settlement.settle {
-            Settle::Delivered | Settle::Suppressed(_) => self.forget(lane, &send)?,
+            Settle::Delivered | Settle::Suppressed(_) => self.forget(lane, &send, stays_open)?,
+            Settle::Skipped => {
+                count(Counter::Pending(action), -1);
+                count(Counter::Planned(action), -1);
+                self.forget(lane, &send, stays_open)?;
+            }
+            Settle::Dropped => {}
             Settle::Failed { kept, .. } => self.keep_failed(lane, &send, kept)?,
             Settle::Retry { at, kept } => {
                 count(Counter::Retries(action), 1);
@@ -123,7 +137,7 @@ impl Room<'_> {
                     count(counter, -1);
                 }
                 count(Counter::Refused(*reason), 1);
-                self.forget(lane, &send)?;
+                self.forget(lane, &send, false)?;
             }
             Settle::Hold { at, due_at } => {
                 send.due_at = due_at.unwrap_or(send.due_at);
@@ -141,13 +155,13 @@ impl Room<'_> {
     }
 
     /// Tells the event log that the send ended, or that it was posted for the first time.
-    fn emit(&mut self, settlement: &Settlement) -> Done<()> {
+    fn emit(&mut self, settlement: &Settlement, is_open: bool) -> Done<()> {
         let is_first_post = settled::is_first(settlement);
         let Some(row) = &settlement.row else { return Ok(()) };
         if row.ended == Ended::Retrying && !is_first_post {
             return Ok(());
         }
-        let head = send_outcome::head(is_first_post, settlement.hops, settlement.variant.as_ref());
+        let head = send_outcome::head(is_first_post, is_open, settlement.hops, settlement.variant.as_ref());
         self.append(row.user, self.now, &[head, row.encode()].concat())?;
         self.wake.schedule = true;
         Ok(())
@@ -210,8 +224,11 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// What its entry kept goes with the send.
-    fn forget(&self, lane: Lane, send: &DueSend) -> Done<()> {
+    /// What its entry kept goes with the send, unless the entry goes on.
+    fn forget(&self, lane: Lane, send: &DueSend, goes_on: bool) -> Done<()> {
+        if goes_on {
+            return self.forget_request(lane.campaign.0, send.user.0 as i64, send.key as i64, send.action);
+        }
         if send.has_data || send.has_request {
             self.forget_entry(lane.campaign.0, send.user.0 as i64, send.key as i64, send.action)?;
         }
@@ -221,6 +238,10 @@ impl Room<'_> {
     fn forget_entry(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<()> {
         let sql = "DELETE FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
         self.run(sql, params![campaign, user, key])?;
+        self.forget_request(campaign, user, key, action)
+    }
+
+    fn forget_request(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<()> {
         let sql = "DELETE FROM kept WHERE campaign = ?1 AND user = ?2 AND key = ?3 AND action = ?4";
         self.run(sql, params![campaign, user, key, action]).map(drop)
     }

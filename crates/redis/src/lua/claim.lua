@@ -190,6 +190,19 @@ local function field_of(there, key, field)
   end
 end
 
+-- Whether a delivery record lists the entry of a lease; inside a campaign of several messages (status 128) only as long as no event has overtaken the
+-- send: it is due when the record says, or comes out of the wheel then.
+local function lists(record, m)
+  for i = 0, (byte(record, 2) or 0) - 1 do
+    local at = 13 + i * 45
+    if sub(record, at, at + 7) == sub(m, 25, 32) then
+      local due = sub(m, 34, 39)
+      return (byte(record, at + 40) or 0) < 128 or due == sub(record, at + 16, at + 21) or due == sub(record, at + 22, at + 27)
+    end
+  end
+  return false
+end
+
 local profiles
 for i = 1, #members do
   local m = members[i]
@@ -212,7 +225,7 @@ for i = 1, #members do
   field_of(bit.band(flags, 2) ~= 0, 'x:' .. user, field)
   field_of(bit.band(flags, 4) ~= 0, 'r:' .. user, field .. sub(m, 33, 33))
   local record = bit.band(byte(member_words[i], 2), 8) ~= 0 and call('HGET', 'n:' .. user, sub(field, 1, 4))
-  if record and string.find(record, sub(field, 5), 13, true) then
+  if record and lists(record, m) then
     call('HSET', 'n:' .. user, field, '\1')
   end
   reply[#reply + 1] = record

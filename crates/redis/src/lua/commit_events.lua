@@ -69,7 +69,11 @@ for i = 1, #records do
     if r.data[j + 1] == '+' then
       before = call('HGET', key, field) or ''
     end
-    call('HSET', key, field, before .. r.data[j + 2])
+    if r.data[j + 2] == '' then
+      call('HDEL', key, field)
+    else
+      call('HSET', key, field, before .. r.data[j + 2])
+    end
   end
 end
 write_counts(counts)

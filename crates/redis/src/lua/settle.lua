@@ -2,7 +2,7 @@
 -- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
 -- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms, histories at most, forgotten at once; then per send:
---        member, verdict (D F S N R H B L), attempted (1|0), variant or '', hops (1 byte), noted (D F B P or ''), late bucket or '',
+--        member, verdict (D F S K X N R H B L), attempted (1|0), variant or '', hops (1 byte), noted (D F B P or ''), late bucket or '',
 --        text (S and N: reason; R, H, L: 6 bytes of at, H with 6 more of a new due instant, L with 4 more of the destination whose
 --        lane it goes to), kept request, log row
 -- reply  time, one character a send: 1 done, 0 its lease was gone
@@ -87,16 +87,20 @@ local function mark(s, campaign)
   elseif s.verdict == 'H' or s.verdict == 'B' then
     call('HDEL', key, field)
   else
-    call('HSET', key, field, (s.verdict == 'S' or s.verdict == 'N') and untouched and '\3' or '\2')
+    call('HSET', key, field, (s.verdict == 'S' or s.verdict == 'N' or s.verdict == 'K') and untouched and '\3' or '\2')
   end
 end
 
+-- The send is over; with steps (control word bit 16) the scheduler ends its entry, which keeps what it keeps.
 local function finish(s, campaign, names)
   local lane, core = sub(s.m, 9, 17), s.core
   local user, entry = sub(core, 3, 7), campaign .. sub(core, 8, 15)
   local flags = byte(core, 2)
+  local stays_open = s.verdict ~= 'N' and byte(lane, 9) ~= 2 and has(campaign, 16)
   tally(campaign, names.pending, -1)
-  tally(campaign, 'open', -1)
+  if not stays_open then
+    tally(campaign, 'open', -1)
+  end
   if byte(s.m, 43) > 0 then
     tally(campaign, names.retrying, -1)
   end
@@ -105,8 +109,12 @@ local function finish(s, campaign, names)
     tally(campaign, names.planned, -1)
     tally(campaign, 'entered', -1)
     tally(campaign, 'refused.' .. s.text, 1)
-  else
+  elseif not stays_open then
     tally(campaign, 'finished', 1)
+  end
+  if s.verdict == 'K' then
+    tally(campaign, names.planned, -1)
+  elseif s.verdict ~= 'N' then
     of_variant(s, s.verdict == 'D' and 'delivered' or s.verdict == 'F' and 'failed' or 'suppressed')
   end
   if s.verdict == 'F' then
@@ -119,10 +127,10 @@ local function finish(s, campaign, names)
     failed[#failed + 1] = lane .. core
     return
   end
-  if s.verdict ~= 'N' then
+  if s.verdict == 'D' or s.verdict == 'S' then
     tally(campaign, s.verdict == 'D' and names.delivered or names.suppressed .. '.' .. s.text, 1)
   end
-  if bit.band(flags, 2) ~= 0 then
+  if bit.band(flags, 2) ~= 0 and not stays_open then
     call('HDEL', 'x:' .. user, entry)
   end
   if bit.band(flags, 4) ~= 0 then
@@ -170,7 +178,8 @@ end
 local outcomes = {}
 local function emit(s, campaign, first_post)
   if s.row ~= '' and (s.verdict ~= 'R' or first_post) and has(campaign, 1) then
-    outcomes[#outcomes + 1] = pack('>I6', t) .. sub(s.core, 3, 7) .. '\2' .. (first_post and '\1' or '\0') .. s.hops
+    local flags = (first_post and 1 or 0) + (byte(s.m, 17) ~= 2 and has(campaign, 16) and 2 or 0)
+    outcomes[#outcomes + 1] = pack('>I6', t) .. sub(s.core, 3, 7) .. '\2' .. char(flags) .. s.hops
       .. char(#s.variant) .. s.variant .. s.row
   end
 end
@@ -200,10 +209,12 @@ for i = 1, #live do
     tally(campaign, names.attempts, 1)
     of_variant(s, 'attempts')
   end
-  mark(s, campaign)
-  if s.verdict == 'D' or s.verdict == 'F' or s.verdict == 'S' or s.verdict == 'N' then
+  if s.verdict ~= 'X' then
+    mark(s, campaign)
+  end
+  if string.find('DFSKN', s.verdict, 1, true) then
     finish(s, campaign, names)
-  else
+  elseif s.verdict ~= 'X' then
     go_on(s, campaign, names)
   end
   if s.row ~= '' then
