@@ -1,6 +1,7 @@
 //! Campaigns of several messages on both stores, through the real binary.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use campanile_proto::v1 as wire;
 use campanile_tests::running::{Running, event};
@@ -9,6 +10,7 @@ use campanile_tests::target::{Received, Reply, Target};
 crate::on_both_stores!(
     messages_follow_one_another_branch_wait_and_know_what_became_of_the_one_before,
     an_exit_event_ends_an_entry_at_once_and_a_failure_goes_no_further,
+    what_is_cancelled_ends_its_entry_and_what_is_sent_again_leads_no_further,
 );
 
 fn ends(stats: &wire::CampaignStats) -> BTreeMap<wire::EntryEnd, i64> {
@@ -157,4 +159,62 @@ actions:
         refused.message().contains("action") || format!("{refused:?}").contains("one, two"),
         "{refused:?}"
     );
+}
+
+async fn what_is_cancelled_ends_its_entry_and_what_is_sent_again_leads_no_further(running: Running) {
+    // Bob's first message fails, then works.
+    let has_failed = AtomicBool::new(false);
+    let target = Target::scripted(move |request, _| {
+        let fails = request.body.contains("bob") && !has_failed.swap(true, Ordering::Relaxed);
+        Reply::status(if fails { 404 } else { 204 })
+    })
+    .await;
+    let url = |path: &str| target.url(path);
+    let campaign = format!(
+        r#"
+id: course
+delivery: {{triggered: {{when: began}}}}
+actions:
+  - {{name: one, webhook: {{url: "{}", data: {{user: "{{{{ user_id }}}}", way: "{{{{ properties.way }}}}"}}}}}}
+  - {{name: two, delay: 2s, webhook: {{url: "{}", data: {{user: "{{{{ user_id }}}}", way: "{{{{ properties.way }}}}"}}}}}}
+"#,
+        url("/one"),
+        url("/two"),
+    );
+    running.activate(&campaign).await;
+    let began = |user| event(user, "began", r#"{"way": "web"}"#);
+    running.track(vec![began("mary")]).await;
+    running.stats_until("course", |stats| stats.delivered == 1 && stats.pending == 1).await;
+    running.track(vec![began("ann")]).await;
+    running.stats_until("course", |stats| stats.delivered == 2 && stats.pending == 2).await;
+    let of_mary = wire::SendFilter {
+        campaign_id: "course".to_owned(),
+        user_id: "mary".to_owned(),
+        ..Default::default()
+    };
+    let request = wire::CancelSendsRequest { filter: Some(of_mary), ..Default::default() };
+    running.api.sends.clone().cancel_sends(request).await.expect("it is cancelled");
+    running.track(vec![began("bob")]).await;
+    let stats = running.stats_until("course", |stats| stats.finished == 3).await;
+    // Mary's second one went unsent, Ann's did not; Bob got none.
+    let expected = [(wire::EntryEnd::Completed, 2), (wire::EntryEnd::PreviousFailed, 1)];
+    assert_eq!(ends(&stats), BTreeMap::from(expected));
+    let reasons: Vec<_> = stats.suppressed.iter().map(|row| (row.reason(), row.count)).collect();
+    assert_eq!(reasons, [(wire::SuppressionReason::Cancelled, 1)]);
+    assert_eq!((stats.failed, stats.delivered, stats.pending), (1, 3, 0));
+    let again = wire::RedriveSendsRequest {
+        filter: Some(wire::SendFilter { campaign_id: "course".to_owned(), ..Default::default() }),
+        mode: wire::RedriveMode::Rerender as i32,
+        ..Default::default()
+    };
+    let answer = running.api.sends.clone().redrive_sends(again).await.expect("it is sent again").into_inner();
+    assert_eq!(answer.redriven, 1);
+    let stats = running.stats_until("course", |stats| stats.delivered == 4).await;
+    assert_eq!((stats.failed, stats.pending, stats.finished, stats.entered), (0, 0, 3, 3));
+    assert_eq!(ends(&stats), BTreeMap::from(expected), "his entry stays as it ended");
+    let received = target.received();
+    let of_bob: Vec<&Received> = received.iter().filter(|request| request.body.contains("bob")).collect();
+    assert_eq!(of_bob.len(), 2);
+    assert_eq!((of_bob[0].webhook_id(), &of_bob[0].body), (of_bob[1].webhook_id(), &of_bob[1].body));
+    assert_eq!(of(&received, "/two"), [r#"{"user":"ann","way":"web"}"#]);
 }

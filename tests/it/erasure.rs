@@ -25,8 +25,21 @@ fn files(target: &Target) -> String {
         campaign("waits", "delivery: {triggered: {when: asked, delay: 2s, if_pending: restart}}"),
         campaign("refuses", "audience: user.told == \"something else\"\ndelivery: {triggered: asked}"),
         campaign("by-hand", "delivery: {manual: {}}"),
+        several(target),
     ]
     .join("---\n")
+}
+
+/// Its second message is waiting when the user is erased.
+fn several(target: &Target) -> String {
+    let action = |name: &str, delay: &str| {
+        let url = target.url(&format!("/several-{name}"));
+        format!(
+            "  - {{name: {name}, {delay}webhook: {{url: \"{url}\", data: {{told: \"{{{{ properties.told | default('') }}}}\"}}}}}}\n"
+        )
+    };
+    let actions = [action("one", ""), action("two", "delay: 2s, ")].concat();
+    format!("id: several\ndelivery: {{triggered: asked}}\nactions:\n{actions}")
 }
 
 async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running: Running) {
@@ -44,6 +57,7 @@ async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running
     running.stats_until("fails", |stats| stats.failed == 2).await;
     running.stats_until("by-hand", |stats| stats.delivered == 2).await;
     running.stats_until("waits", |stats| stats.pending == 2).await;
+    running.stats_until("several", |stats| stats.delivered == 2 && stats.pending == 2).await;
     running.stats_until("refuses", |stats| stats.refused.iter().map(|row| row.count).sum::<i64>() == 2).await;
     assert!(!found(&running, ID).is_empty() && !found(&running, SECRET).is_empty(), "it is there before");
 
@@ -72,7 +86,12 @@ async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running
     let stats = running.stats_until("waits", |stats| stats.finished == 2).await;
     let suppressed: Vec<_> = stats.suppressed.iter().map(|row| (row.reason(), row.count)).collect();
     assert_eq!((stats.delivered, suppressed), (1, vec![(wire::SuppressionReason::UserDeleted, 1)]));
-    for id in ["works", "fails", "waits", "by-hand"] {
+    let stats = running.stats_until("several", |stats| stats.finished == 2).await;
+    let suppressed: Vec<_> = stats.suppressed.iter().map(|row| (row.reason(), row.count)).collect();
+    assert_eq!((stats.delivered, suppressed), (3, vec![(wire::SuppressionReason::UserDeleted, 1)]));
+    let ends: Vec<_> = stats.entry_ends.iter().map(|row| (row.end(), row.count)).collect();
+    assert_eq!(ends, [(wire::EntryEnd::Completed, 1), (wire::EntryEnd::CampaignEnded, 1)]);
+    for id in ["works", "fails", "waits", "by-hand", "several"] {
         for send in running.sends(id).await {
             assert!(send.user_id == "ben" || (send.user_id.is_empty() && send.detail.is_empty()), "{send:?}");
         }

@@ -391,12 +391,20 @@ fn a_delivery_record_keeps_its_bytes() {
     };
     check("delivery_record_3.hex", &hex(&record.encode()));
     assert_eq!(DeliveryRecord::decode(&record.encode()), Ok(record));
-    // Written before entries counted what they collect.
-    let old = include_str!("../golden/delivery_record_1.hex").trim_end().as_bytes().chunks(2);
-    let old: Vec<u8> = old
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
-        .collect();
-    assert!(DeliveryRecord::decode(&old).is_err_and(|foreign| foreign.0.contains("format 1, expected 3")));
+    // Written before entries counted what they collect, and before some were inside.
+    for (format, old) in [
+        (1, include_str!("../golden/delivery_record_1.hex")),
+        (2, include_str!("../golden/delivery_record_2.hex")),
+    ] {
+        let old: Vec<u8> = old
+            .trim_end()
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex"))
+            .collect();
+        let told = format!("format {format}, expected 3");
+        assert!(DeliveryRecord::decode(&old).is_err_and(|foreign| foreign.0.contains(&told)), "{told}");
+    }
 }
 
 #[test]

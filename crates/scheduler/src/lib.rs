@@ -47,6 +47,8 @@ mod pending_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
+mod steps_change_tests;
+#[cfg(test)]
 mod steps_laws;
 #[cfg(test)]
 mod steps_tests;

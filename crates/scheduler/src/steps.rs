@@ -182,7 +182,7 @@ impl Deciding<'_> {
         let end = match (listed.status, known.planned()) {
             (Status::Exited, _) => EntryEnd::Exited,
             (_, None) => EntryEnd::CampaignEnded,
-            (_, Some(planned)) => match goes_on(planned.campaign, row.action, row.ended) {
+            (_, Some(planned)) => match goes_on(planned.campaign, row.action, self.ended(known, row, user)) {
                 Err(end) => end,
                 Ok(()) => {
                     match self.go_on(known, &planned, row.action, listed.clone(), (user, accepted_at)) {
@@ -193,6 +193,15 @@ impl Deciding<'_> {
             },
         };
         self.end(user, row.campaign, listed, end);
+    }
+
+    /// Cancelling what is planned of a campaign ends an entry also where its send was just being posted.
+    fn ended(&self, known: &Known, row: &LogRow, user: &StoredUser) -> Ended {
+        let shard = self.layout.shard_of(&user.profile.id);
+        match known.record.cancelled.covers(shard, user.no, row.revision) {
+            true => Ended::Suppressed(Suppression::Cancelled),
+            false => row.ended,
+        }
     }
 
     /// Plans the next send; or says how the entry ends.

@@ -45,7 +45,7 @@ pub(crate) fn on(event: &str) -> EventMatch {
     EventMatch { event: event.to_owned(), ..EventMatch::default() }
 }
 
-fn campaign(actions: Vec<Action>) -> Draft {
+pub(crate) fn campaign(actions: Vec<Action>) -> Draft {
     of(triggered(&["begin"]), actions)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn failed() -> Settle {
 
 pub(crate) struct Play {
     pub(crate) world: World,
-    scheduler: Scheduler,
+    pub(crate) scheduler: Scheduler,
     pub(crate) no: CampaignNo,
     pub(crate) answers: Answers,
     events: usize,
@@ -144,7 +144,7 @@ impl Play {
         self.world.store.inner.claim(SHARD, 64).await.expect("a claim").jobs
     }
 
-    async fn settle(&mut self, job: Job) {
+    pub(crate) async fn settle(&mut self, job: Job) {
         let (settle, ended) = self.decide(&job).await;
         let send = &job.lease.send;
         let row = ended.map(|ended| LogRow {
@@ -168,7 +168,7 @@ impl Play {
     }
 
     /// All that can be done now.
-    async fn work(&mut self) {
+    pub(crate) async fn work(&mut self) {
         loop {
             self.world.settle_down(&mut self.scheduler).await;
             let jobs = self.claim().await;
@@ -208,7 +208,7 @@ impl Play {
         assert!(stats.iter().all(|(_, n)| *n >= 0), "{stats:?}");
     }
 
-    async fn ends(&self) -> Vec<(EntryEnd, i64)> {
+    pub(crate) async fn ends(&self) -> Vec<(EntryEnd, i64)> {
         let mut ends = Vec::new();
         for end in EntryEnd::ALL {
             let n = self.world.count(self.no, Counter::Ended(*end)).await;
@@ -242,9 +242,9 @@ pub(crate) fn block_on<T>(run: impl Future<Output = T>) -> T {
 }
 
 const BEGIN: &[(i64, &str)] = &[(0, "begin")];
-const COMPLETED: &[(EntryEnd, i64)] = &[(EntryEnd::Completed, 1)];
+pub(crate) const COMPLETED: &[(EntryEnd, i64)] = &[(EntryEnd::Completed, 1)];
 
-fn none() -> Answers {
+pub(crate) fn none() -> Answers {
     Answers::new()
 }
 
@@ -382,74 +382,6 @@ fn cancel_events_rule_until_the_first_action_was_sent() {
     let stop = |minute| [(0, "begin"), (minute, "stop")];
     check(cancelled(), none(), &stop(3), &[], &[(EntryEnd::PreviousFailed, 1)]);
     check(cancelled(), none(), &stop(8), &["5 a", "15 b"], COMPLETED);
-}
-
-async fn edited(play: &mut Play, actions: Vec<Action>) {
-    let mut record = play.world.campaign("c").await;
-    let mut draft = Draft { webhook: None, actions, ..record.draft.clone() };
-    action_numbers::number(&mut record, &mut draft).expect("in order");
-    record.note_history();
-    record.draft = draft;
-    record.revision += 1;
-    record.epoch += 1;
-    play.world.save(record).await;
-    play.work().await;
-}
-
-#[test]
-fn an_action_added_to_a_live_campaign_is_owed_to_those_who_have_not_passed_its_place() {
-    block_on(async {
-        let mut play = Play::new(campaign(vec![action("a"), after("b", 10)]), none()).await;
-        play.track("begin").await;
-        play.work().await;
-        edited(&mut play, vec![action("a"), after("x", 2), after("b", 10), after("c", 5)]).await;
-        play.minutes(30).await;
-        // The send that was due already stands; x stands before it.
-        assert_eq!(play.sent, ["0 a", "10 b", "15 c"]);
-        play.track("begin").await;
-        play.minutes(30).await;
-        assert_eq!(play.sent[3..], ["31 a", "33 x", "43 b", "48 c"]);
-        assert_eq!(play.ends().await, [(EntryEnd::Completed, 2)]);
-    });
-}
-
-#[test]
-fn a_campaign_of_one_message_may_become_one_of_several() {
-    block_on(async {
-        let mut triggered = triggered(&["begin"]);
-        triggered.delay = Some(Delay { after: Some(mins(5)), ..Delay::default() });
-        let single = draft(Kind::Triggered(triggered));
-        let mut play = Play::new(single, none()).await;
-        play.track("begin").await;
-        play.world.settle_down(&mut play.scheduler).await;
-        edited(&mut play, vec![action("webhook"), after("b", 10)]).await;
-        play.minutes(30).await;
-        assert_eq!(play.sent, ["5 webhook", "15 b"]);
-        assert_eq!(play.ends().await, COMPLETED);
-    });
-}
-
-#[test]
-fn those_inside_get_the_rest_when_a_campaign_finishes_and_nothing_when_it_stops() {
-    use campanile_core::campaign_record::State;
-    block_on(async {
-        for (state, sent, end) in [
-            (State::Finishing, &["0 a", "10 b"][..], EntryEnd::Completed),
-            (State::Ended, &["0 a"][..], EntryEnd::CampaignEnded),
-        ] {
-            let mut play = Play::new(campaign(vec![action("a"), after("b", 10)]), none()).await;
-            play.track("begin").await;
-            play.work().await;
-            play.world.move_to("c", state).await;
-            if state == State::Ended {
-                play.answers = Answers::from([("b", Settle::Suppressed(Suppression::CampaignEnded))]);
-            }
-            play.minutes(20).await;
-            assert_eq!(play.sent, sent);
-            assert_eq!(play.ends().await, [(end, 1)]);
-            assert_eq!(play.world.campaign("c").await.state, State::Ended, "it ends by itself");
-        }
-    });
 }
 
 #[test]

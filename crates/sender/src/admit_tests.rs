@@ -3,7 +3,7 @@
 use campanile_core::campaign::{Campaign, Rules};
 use campanile_core::campaign_record::{CampaignRecord, State};
 use campanile_core::caps::CapAnswer;
-use campanile_core::delivery_record::{OpenEntry, Status};
+use campanile_core::delivery_record::OpenEntry;
 use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::draft::{Delivery, Kind, OneTime, QuietHours, Trigger, TriggerOn, Triggered};
 use campanile_core::due_send::{Class, DueSend, EntryKind, Skip};
