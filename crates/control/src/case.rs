@@ -38,10 +38,17 @@ const STAND_IN: &str = "whsec_c3RhbmQtaW4=";
 /// What would come of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {
-    Posted { method: String, url: String, headers: Vec<(String, String)>, body: String },
+    Posted {
+        method: String,
+        url: String,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
     Refused(Refusal, String),
     Suppressed(Suppression, String),
     Waits(String),
+    /// The first of several actions is not for the user.
+    Skipped(String),
 }
 
 impl Came {
@@ -52,6 +59,7 @@ impl Came {
             Came::Refused(reason, text) => format!("refused, {}: {text}", reason.name()),
             Came::Suppressed(reason, text) => format!("suppressed, {}: {text}", reason.name()),
             Came::Waits(text) => format!("it waits: {text}"),
+            Came::Skipped(text) => format!("passed over: {text}"),
         }
     }
 }
@@ -80,7 +88,7 @@ pub fn judge(
     let trial = Trial::new((&record, &compiled), (&secrets, &segments), &policy, &limits);
     let entry: Option<EntryData> = entry_of(&compiled, &imagined);
     let (profile, entry) = (imagined.profile.as_ref(), entry.as_ref());
-    let candidate = Candidate { profile, entry, at: now, counted: None };
+    let candidate = Candidate { profile, entry, at: now, step: None, counted: None };
     if let Some((reason, text)) = trial.refused(&candidate) {
         return Ok(Came::Refused(reason, text));
     }
@@ -94,6 +102,7 @@ pub fn judge(
         Fate::Refused(reason, text) => Came::Refused(reason, text),
         Fate::Suppressed(reason, text) => Came::Suppressed(reason, text),
         Fate::Waits(_, text) => Came::Waits(text),
+        Fate::Skipped(text) => Came::Skipped(text),
         Fate::Sent(request) => {
             let shown = trial.masked(&candidate, planned, course.at).unwrap_or(request);
             let head = first_attempt(NO_SEND, &record.id, course.at);
