@@ -9,7 +9,7 @@ use campanile_core::control_word::{ControlWord, Flow};
 use campanile_core::counter::{Count, Counter};
 use campanile_core::due_send::{Class, DueEntry, DueSend, EntryKind, Lane, Lease, Skip};
 use campanile_core::log_row::{Ended, LogRow};
-use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo};
+use campanile_core::number::{CampaignNo, DestinationNo, Shard, UserNo, instant};
 use campanile_core::ports::{Add, Added, Clock, Ledger, NewEntry, Queue, Settle, Settlement};
 use campanile_core::reason::{Failure, Refusal, Suppression};
 use campanile_redis::store::RedisStore;
@@ -241,18 +241,24 @@ impl Model {
 
     /// Leases run out, by making them old, and are taken back; their holders do not know.
     async fn lose_leases(&mut self) {
-        let lease_key = format!("{P}lease");
         let mut lost = Vec::new();
-        for _ in 0..self.rng.random_range(0..30) {
+        for _ in 0..self.rng.random_range(0..3) {
             if self.leases.is_empty() {
                 break;
             }
             let place = self.rng.random_range(0..self.leases.len());
-            let lease = self.leases.swap_remove(place);
-            let _: () = self.raw.zadd(&lease_key, lease.encode().as_slice(), 1).unwrap();
-            lost.push(lease);
+            // All of a claim run out together.
+            let claim = self.leases[place].fence >> 8;
+            lost.extend(self.leases.extract_if(.., |lease| lease.fence >> 8 == claim));
+            let _: () = self.raw.zadd(format!("{P}lease"), &claim.to_be_bytes()[1..], 1).unwrap();
         }
-        assert_eq!(self.store.reclaim(SHARD, 100).await, Ok(lost.len()));
+        let mut taken = 0;
+        while taken < lost.len() {
+            let now = self.store.reclaim(SHARD, 100).await.unwrap();
+            assert!(now > 0, "{taken} of {} lost leases are taken back", lost.len());
+            taken += now;
+        }
+        assert_eq!((taken, self.store.reclaim(SHARD, 100).await), (lost.len(), Ok(0)));
         for lease in lost {
             if lease.send.redeliveries >= 4 {
                 if lease.send.attempts > 0 {
@@ -262,6 +268,36 @@ impl Model {
             }
             self.stale.push(lease);
         }
+    }
+
+    /// As the bytes of claims say, pinned by what they keep for it.
+    fn stored_leases(&mut self) -> Vec<Lease> {
+        let fences: Vec<Vec<u8>> = self.raw.zrange(format!("{P}lease"), 0, -1).unwrap();
+        let mut leases = Vec::new();
+        for fence in fences {
+            let bytes: Vec<u8> = self.raw.get([P.as_bytes(), b"l:", &fence].concat()).unwrap();
+            let number = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
+            let (n, claimed_at) = (usize::from(bytes[7]), instant(number(&bytes[1..7])));
+            let (states, mut rest) = bytes[8..].split_at(n);
+            let mut place = 0;
+            while let Some((head, cores)) = rest.split_at_checked(13) {
+                let (cores, behind) = cores.split_at(31 * usize::from(head[12]));
+                for core in cores.chunks_exact(31) {
+                    if states[place] == 1 {
+                        let send = DueSend::decode(core).unwrap();
+                        leases.push(Lease {
+                            fence: number(&fence) << 8 | place as u64,
+                            lane: Lane::decode(&head[..9]).unwrap(),
+                            send: send.pinned_at(claimed_at, number(&head[9..12]) as u32),
+                        });
+                    }
+                    place += 1;
+                }
+                rest = behind;
+            }
+            assert_eq!((bytes[0], place, rest.len()), (1, n, 0));
+        }
+        leases
     }
 
     async fn settle_stale(&mut self) {
@@ -314,15 +350,13 @@ impl Model {
                 *found.entry((lane.campaign.0, DueSend::decode(&core).unwrap().user.0)).or_default() += 1;
             }
         }
-        let leases: Vec<Vec<u8>> = self.raw.zrange(format!("{P}lease"), 0, -1).unwrap();
-        let held: BTreeSet<Vec<u8>> = leases.iter().cloned().collect();
+        let leases = self.stored_leases();
         assert_eq!(
-            held,
-            self.leases.iter().map(|lease| lease.encode().to_vec()).collect(),
+            leases.iter().cloned().collect::<HashSet<_>>(),
+            self.leases.iter().cloned().collect(),
             "leases are those held"
         );
         for lease in leases {
-            let lease = Lease::decode(&lease).unwrap();
             *found.entry((lease.lane.campaign.0, lease.send.user.0)).or_default() += 1;
         }
         assert!(found.values().all(|places| *places == 1), "a send is in two places");

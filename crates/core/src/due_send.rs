@@ -117,6 +117,20 @@ impl DueSend {
         self.due_at.checked_add(after).unwrap_or(self.due_at)
     }
 
+    /// Claimed at `now`: revision and instant of the first claim are fixed, so that a redelivery renders the same.
+    pub fn pinned_at(self, now: Timestamp, apply_revision: u32) -> DueSend {
+        if self.pinned {
+            return self;
+        }
+        let after = millis(now).saturating_sub(millis(self.due_at));
+        DueSend {
+            pinned: true,
+            revision: self.revision.max(apply_revision),
+            first_claim_after_ms: u32::try_from(after).unwrap_or(u32::MAX),
+            ..self
+        }
+    }
+
     /// Number of the next attempt as the far end sees it: settled attempts, redeliveries, and this one.
     pub fn next_attempt(&self) -> u32 {
         u32::from(self.attempts) + u32::from(self.redeliveries) + 1

@@ -333,7 +333,7 @@ pub trait Queue {
     }
 
     /// Ends or moves leased sends. A send whose lease is gone is left alone: `false` in its place. Counts, logs. Where the control word has `EMIT`,
-    /// a send that ends, or was first posted, appends a `SendOutcome` to the event log, however long that is. Notes in histories what `settled::happened` says.
+    /// a send that ends, or was first posted, appends a `SendOutcome` to the event log, however long that is. What follows from each is `settled::effects`.
     fn settle<'a>(&'a self, shard: Shard, settlements: &'a [Settlement]) -> Answer<'a, Vec<bool>>;
 
     /// Takes back sends whose lease ran out; the fifth time the send fails as `abandoned`.

@@ -23,7 +23,8 @@
 //! | `P w:<width>:<start>`, `P wheel`, `P soon` | list, zset, zset | due entries by bucket; buckets by opening instant; due entries by instant |
 //! | `P q:<lane>` | list | the lane's sends, core bytes |
 //! | `P ring`, `P park`, `P held`, `P vt` | zset, zset, zset, number | lanes by virtual time; by the instant they wait for; of held campaigns; virtual time |
-//! | `P lease`, `P fence` | zset, int | leases by expiry; last fence |
+//! | `P lease`, `P fence` | zset, int | fences of claims (7) by when their leases run out; last fence |
+//! | `P l:<fence>` | string | what a claim leased: `lua/leases.lua` has the bytes |
 //! | `P ev`, `P evhead` | list, int | accepted at (6), user number (5), event; events taken from it so far |
 //! | `P recent` | list | number (8) and bytes of the latest 1,000 events with what campaigns decided |
 //! | `P seen:<day>:<bucket>` | set | hashes of event ids |

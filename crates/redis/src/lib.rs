@@ -16,9 +16,11 @@ mod server;
 mod shards;
 mod start;
 mod wake;
+mod words;
 
 mod campaigns;
 mod caps;
+mod claim;
 mod destinations;
 mod erase;
 mod events;

@@ -54,13 +54,10 @@ impl Reply {
         }
     }
 
-    /// What a claim says of a fact.
-    pub(crate) fn fact(&mut self) -> Result<Fact, StoreError> {
+    pub(crate) fn list(&mut self) -> Result<Vec<Value>, StoreError> {
         match self.values.next() {
-            Some(Value::BulkString(bytes)) => Ok(Fact::Here(bytes)),
-            Some(Value::Nil) => Ok(Fact::None),
-            Some(Value::Int(_)) => Ok(Fact::Later),
-            other => Err(self.unlike("a fact", other.as_ref())),
+            Some(Value::Array(values)) => Ok(values),
+            other => Err(self.unlike("a list", other.as_ref())),
         }
     }
 
@@ -98,22 +95,6 @@ impl Reply {
             Some(_) => "something else",
         };
         foreign(self.script, &format!("expected {expected}, found {found}"))
-    }
-}
-
-pub(crate) enum Fact {
-    Here(Vec<u8>),
-    None,
-    /// It did not fit into the reply.
-    Later,
-}
-
-impl Fact {
-    pub(crate) fn here(self) -> Option<Vec<u8>> {
-        match self {
-            Fact::Here(bytes) => Some(bytes),
-            Fact::None | Fact::Later => None,
-        }
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) struct Code {
 
 const BASE: &str = include_str!("lua/base.lua");
 const EVENTS: &str = include_str!("lua/append_events.lua");
+const LEASES: &str = include_str!("lua/leases.lua");
 const PLACE: &str = include_str!("lua/place.lua");
 const INTAKE: &str = include_str!("lua/intake.lua");
 const ROWS: &str = include_str!("lua/rows.lua");
@@ -57,11 +58,11 @@ scripts! {
     open_users [] save_users [] change_users [EVENTS] list_users [PEOPLE]
     accept_events [EVENTS] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
-    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY EVENTS] reclaim [PLACE]
+    add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY EVENTS LEASES] reclaim [PLACE LEASES]
     set_control [PLACE] control []
-    take_tokens [] reserve_caps [] release_caps []
+    take_tokens [] reserve_caps [] release_caps [LEASES]
     failed_sends [] redrive [PLACE]
-    erase_user [] erase_failed [] erase_refused [] erase_recent []
+    erase_user [LEASES] erase_failed [] erase_refused [] erase_recent []
     list_destinations [] follow_destinations [] save_destinations [] take_places [] leave_places []
     log [] stats [] refusals []
     histories []

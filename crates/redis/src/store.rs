@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::arguments::Arguments;
+use crate::claim::ProfileBytes;
 use crate::connection::Connection;
 use crate::keys;
 use crate::reply::{ForeignValue, Reply};
@@ -19,6 +20,7 @@ use crate::server::Server;
 use crate::shards::Shards;
 use crate::start;
 use crate::wake::{self, Wakes};
+use crate::words::Words;
 
 /// Bytes of profiles, events and requests of one reply; what does not fit is asked for again.
 pub(crate) const REPLY_BYTES_MAX: usize = 1024 * 1024;
@@ -29,6 +31,8 @@ pub struct RedisStore {
     pub(crate) scripts: Scripts,
     pub(crate) connection: Connection,
     pub(crate) sealer: Option<Arc<dyn Sealer>>,
+    pub(crate) words: Words,
+    pub(crate) profile_bytes: ProfileBytes,
     wakes: Arc<Wakes>,
     listener: JoinHandle<()>,
 }
@@ -53,7 +57,17 @@ impl RedisStore {
         let wakes = Arc::new(Wakes::new());
         let channels = shards.prefixes().map(|prefix| format!("{prefix}wake")).collect();
         let listener = tokio::spawn(wake::listen(server, channels, Arc::clone(&wakes)));
-        Ok(RedisStore { layout, shards, scripts, connection, sealer: None, wakes, listener })
+        Ok(RedisStore {
+            layout,
+            shards,
+            scripts,
+            connection,
+            sealer: None,
+            words: Words::default(),
+            profile_bytes: ProfileBytes::default(),
+            wakes,
+            listener,
+        })
     }
 
     /// Secrets are sealed by it from now on; `None`: stored as they are.

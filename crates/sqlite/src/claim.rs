@@ -159,23 +159,12 @@ impl Room<'_> {
             if word.keeps_history() {
                 self.mark_begun(lane.campaign, &send)?;
             }
-            let lease = Lease { fence, lane, send: self.pin(send, &word) };
+            let lease = Lease { fence, lane, send: send.pinned_at(self.now, word.apply_revision) };
             let core = lease.send.encode();
             self.run(sql, params![fence as i64, expires_at, name.as_slice(), core.as_slice()])?;
             leases.push((lease, word));
         }
         Ok(is_free)
-    }
-
-    /// Revision and instant of the first claim are fixed here: a redelivery renders the same.
-    fn pin(&self, mut send: DueSend, word: &ControlWord) -> DueSend {
-        if !send.pinned {
-            let after = self.now.duration_since(send.due_at).as_millis().max(0);
-            send.pinned = true;
-            send.revision = send.revision.max(word.apply_revision);
-            send.first_claim_after_ms = u32::try_from(after).unwrap_or(u32::MAX);
-        }
-        send
     }
 }
 

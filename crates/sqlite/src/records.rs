@@ -3,7 +3,7 @@
 use campanile_core::delivery_record::{DeliveryRecord, KeptData, Mark, RecordChange, StoredRecord};
 use campanile_core::due_send::DueSend;
 use campanile_core::number::{CampaignNo, UserNo};
-use campanile_core::ports::Settle;
+use campanile_core::settled::MarkChange;
 use rusqlite::params;
 
 use crate::room::{Done, Room, View};
@@ -89,19 +89,15 @@ impl Room<'_> {
         }
     }
 
-    /// How it went on, where a claim has marked it. `send` counts the attempt that was made.
-    pub(crate) fn mark_settled(&self, campaign: CampaignNo, send: &DueSend, settle: &Settle) -> Done<()> {
+    /// How it went on, where a claim has marked it.
+    pub(crate) fn change_mark(&self, campaign: CampaignNo, send: &DueSend, change: MarkChange) -> Done<()> {
         if self.mark(send.user, campaign, send.key)?.is_none() {
             return Ok(());
         }
-        let is_untouched = send.attempts == 0 && send.redeliveries == 0;
-        let mark = match settle {
-            Settle::Retry { .. } | Settle::Dropped => return Ok(()),
-            Settle::Hold { .. } | Settle::Back if !is_untouched => return Ok(()),
-            Settle::Hold { .. } | Settle::Back => return self.unmark(send.user, campaign, send.key),
-            Settle::Suppressed(_) | Settle::Refused(_) | Settle::Skipped if is_untouched => Mark::Unsent,
-            _ => Mark::Reached,
-        };
-        self.put_mark(send.user, campaign, send.key, mark)
+        match change {
+            MarkChange::Removed => self.unmark(send.user, campaign, send.key),
+            MarkChange::Unsent => self.put_mark(send.user, campaign, send.key, Mark::Unsent),
+            MarkChange::Reached => self.put_mark(send.user, campaign, send.key, Mark::Reached),
+        }
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use campanile_core::counter::{Count, Counter, VariantCounter, summed};
-use campanile_core::due_send::{Class, DueEntry, DueSend, Lane, Lease, user_hash};
+use campanile_core::counter::{Count, Counter, summed};
+use campanile_core::due_send::{DueSend, Lane, Lease, user_hash};
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
-use campanile_core::number::{DestinationNo, Layout, millis};
+use campanile_core::number::{Layout, millis};
 use campanile_core::ports::{Settle, Settlement};
 use campanile_core::reason::Failure;
-use campanile_core::send_outcome;
-use campanile_core::settled;
+use campanile_core::settled::{self, Effects, Goes};
 use rusqlite::params;
 
 use crate::room::{Done, Room};
@@ -18,26 +17,30 @@ use crate::room::{Done, Room};
 impl Room<'_> {
     pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Done<Vec<bool>> {
         let mut answers = Vec::with_capacity(settlements.len());
-        let mut counts = Vec::new();
-        let mut backs = Vec::new();
+        let (mut counts, mut backs) = (Vec::new(), Vec::new());
         for settlement in settlements {
             let lease = &settlement.lease;
             let sql = "DELETE FROM leases WHERE fence = ?1 AND lane = ?2 AND core = ?3";
             let (lane, core) = (lease.lane.encode(), lease.send.encode());
             let is_live = self.run(sql, params![lease.fence as i64, lane.as_slice(), core.as_slice()])? == 1;
             answers.push(is_live);
-            if is_live {
-                self.settle_one(settlement, &mut counts, &mut backs)?;
+            if !is_live {
+                continue;
             }
+            let word = self.memory.ring.word(lease.lane.campaign);
+            let effects = settled::effects(settlement, word.as_ref());
+            if let Goes::Back { lane, ref send, until } = effects.goes {
+                backs.push((lane, send.encode(), until));
+            }
+            self.settle_one(settlement, effects, &mut counts)?;
         }
         // From the last to the first, so that the front of a lane keeps its order.
-        for (lane, core) in backs.into_iter().rev() {
-            self.queue(lane, &core, false)?;
+        for (lane, core, _) in backs.iter().rev() {
+            self.queue(*lane, core, false)?;
         }
-        for (settlement, _) in settlements.iter().zip(&answers).filter(|(_, is_live)| **is_live) {
-            if let Settle::Park { until, to } = settlement.settle {
-                let lane = moved(settlement.lease.lane, to);
-                self.memory.ring().park(&lane, millis(until) as i64);
+        for (lane, _, until) in &backs {
+            if let Some(until) = until {
+                self.memory.ring().park(lane, millis(*until) as i64);
             }
         }
         self.count(summed(counts))?;
@@ -48,123 +51,36 @@ impl Room<'_> {
     fn settle_one(
         &mut self,
         settlement: &Settlement,
+        effects: Effects<'_>,
         counts: &mut Vec<Count>,
-        backs: &mut Vec<(Lane, Vec<u8>)>,
     ) -> Done<()> {
-        let lane = settlement.lease.lane;
-        let mut send = settlement.lease.send.clone();
-        let action = send.action;
-        let mut count = |counter, by| counts.push(Count { campaign: lane.campaign, counter, by });
-        let of_variant = |what| settlement.variant.map(|name| Counter::Variant(action, name, what));
-        if settlement.attempted {
-            send.attempts = send.attempts.saturating_add(1);
-            count(Counter::Attempts(action), 1);
-            of_variant(VariantCounter::Attempts).into_iter().for_each(|counter| count(counter, 1));
-        }
-        if let Some(bucket) = settled::late(settlement) {
-            count(Counter::Latency(action, bucket), 1);
-            let of = of_variant(VariantCounter::Latency(bucket));
-            of.into_iter().for_each(|counter| count(counter, 1));
-        }
-        if let Some(happened) = settled::happened(settlement) {
-            let news = self.note_history(lane.campaign, &send, happened, settled::is_first(settlement))?;
+        let (lane, send) = (settlement.lease.lane, &settlement.lease.send);
+        counts.extend(effects.counts);
+        if let Some(happened) = effects.noted {
+            let news = self.note_history(lane.campaign, send, happened, effects.is_first)?;
             let counted = [(news.user, Counter::Users), (news.entry, Counter::Reached)];
-            counted.into_iter().filter(|(is_new, _)| *is_new).for_each(|(_, counter)| count(counter, 1));
+            let counted = counted.into_iter().filter(|(is_new, _)| *is_new);
+            counts.extend(counted.map(|(_, counter)| Count { campaign: lane.campaign, counter, by: 1 }));
         }
-        let word = self.memory.ring.word(lane.campaign);
-        if word.is_some_and(|word| word.keeps_history()) {
-            self.mark_settled(lane.campaign, &send, &settlement.settle)?;
+        if let Some(change) = effects.mark {
+            self.change_mark(lane.campaign, send, change)?;
         }
-        if word.is_some_and(|word| word.emits()) {
-            let is_open = word.is_some_and(|word| word.has_steps()) && lane.class != Class::Resent;
-            self.emit(settlement, is_open)?;
+        if let Some(outcome) = effects.outcome {
+            self.append(send.user, self.now, &outcome)?;
+            self.wake.schedule = true;
         }
-        let ended = match &settlement.settle {
-            Settle::Delivered => Some((Counter::Delivered(action), VariantCounter::Delivered)),
-            Settle::Failed { .. } => Some((Counter::Failed(action), VariantCounter::Failed)),
-            Settle::Suppressed(reason) => {
-                Some((Counter::Suppressed(action, *reason), VariantCounter::Suppressed))
-            }
-            Settle::Skipped
-            | Settle::Dropped
-            | Settle::Refused(_)
-            | Settle::Retry { .. }
-            | Settle::Hold { .. }
-            | Settle::Back
-            | Settle::Park { .. } => None,
-        };
-        let was_attempted = settlement.lease.send.attempts > 0;
-        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Refused(_) | Settle::Skipped);
-        if was_attempted && is_over {
-            count(Counter::Retrying(action), -1);
-        }
-        if let Some((counter, what)) = ended {
-            count(Counter::Pending(action), -1);
-            count(counter, 1);
-            of_variant(what).into_iter().for_each(|counter| count(counter, 1));
-        }
-        let is_over = ended.is_some() || matches!(settlement.settle, Settle::Skipped);
-        // With steps the scheduler ends the entry.
-        let stays_open = word.is_some_and(|word| word.has_steps()) && lane.class != Class::Resent;
-        if is_over && !stays_open {
-            count(Counter::Open, -1);
-            count(Counter::Finished, 1);
-        }
-        match &settlement.settle {
-            Settle::Delivered | Settle::Suppressed(_) => self.forget(lane, &send, stays_open)?,
-            Settle::Skipped => {
-                count(Counter::Pending(action), -1);
-                count(Counter::Planned(action), -1);
-                self.forget(lane, &send, stays_open)?;
-            }
-            Settle::Dropped => {}
-            Settle::Failed { kept, .. } => self.keep_failed(lane, &send, kept)?,
-            Settle::Retry { at, kept } => {
-                count(Counter::Retries(action), 1);
-                of_variant(VariantCounter::Retries).into_iter().for_each(|counter| count(counter, 1));
-                if !was_attempted && send.attempts > 0 {
-                    count(Counter::Retrying(action), 1);
+        match effects.goes {
+            Goes::Over { data, request } => self.forget(lane, send, data, request)?,
+            Goes::Failed { send, kept } => self.keep_failed(lane, &send, kept)?,
+            Goes::On { entry, kept } => {
+                if let Some(kept) = kept {
+                    self.keep_request(lane, send, kept)?;
                 }
-                self.keep_request(lane, &send, kept)?;
-                send.has_request = true;
-                let class = if lane.class == Class::First { Class::Retry } else { lane.class };
-                self.place(&DueEntry { at: *at, lane: Lane { class, ..lane }, send })?;
+                self.place(&entry)?;
             }
-            Settle::Refused(reason) => {
-                for counter in
-                    [Counter::Pending(action), Counter::Planned(action), Counter::Open, Counter::Entered]
-                {
-                    count(counter, -1);
-                }
-                count(Counter::Refused(*reason), 1);
-                self.forget(lane, &send, false)?;
-            }
-            Settle::Hold { at, due_at } => {
-                send.due_at = due_at.unwrap_or(send.due_at);
-                self.place(&DueEntry { at: *at, lane, send: unpinned(lane, send) })?;
-            }
-            Settle::Back => backs.push((lane, unpinned(lane, send).encode().to_vec())),
-            Settle::Park { to, .. } => {
-                backs.push((moved(lane, *to), unpinned(lane, send).encode().to_vec()));
-            }
+            Goes::Back { .. } | Goes::Nowhere => {}
         }
-        if let Some(row) = &settlement.row {
-            self.log(row)?;
-        }
-        Ok(())
-    }
-
-    /// Tells the event log that the send ended, or that it was posted for the first time.
-    fn emit(&mut self, settlement: &Settlement, is_open: bool) -> Done<()> {
-        let is_first_post = settled::is_first(settlement);
-        let Some(row) = &settlement.row else { return Ok(()) };
-        if row.ended == Ended::Retrying && !is_first_post {
-            return Ok(());
-        }
-        let head = send_outcome::head(is_first_post, is_open, settlement.hops, settlement.variant.as_ref());
-        self.append(row.user, self.now, &[head, row.encode()].concat())?;
-        self.wake.schedule = true;
-        Ok(())
+        settlement.row.iter().try_for_each(|row| self.log(row))
     }
 
     pub(crate) fn log(&self, row: &LogRow) -> Done<()> {
@@ -202,7 +118,7 @@ impl Room<'_> {
             self.keep_request(lane, send, kept)?;
         }
         let now = millis(self.now) as i64;
-        let core = DueSend { has_request: send.has_request || !kept.is_empty(), ..send.clone() }.encode();
+        let core = send.encode();
         let sql = "INSERT INTO failed (campaign, user, key, action, at, lane, core) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let (user, key) = (send.user.0 as i64, send.key as i64);
         let (whence, core) = (lane.encode(), core.as_slice());
@@ -224,20 +140,21 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// What its entry kept goes with the send, unless the entry goes on.
-    fn forget(&self, lane: Lane, send: &DueSend, goes_on: bool) -> Done<()> {
-        if goes_on {
-            return self.forget_request(lane.campaign.0, send.user.0 as i64, send.key as i64, send.action);
+    fn forget(&self, lane: Lane, send: &DueSend, data: bool, request: bool) -> Done<()> {
+        let (campaign, user, key) = (lane.campaign.0, send.user.0 as i64, send.key as i64);
+        if data {
+            self.forget_data(campaign, user, key)?;
         }
-        if send.has_data || send.has_request {
-            self.forget_entry(lane.campaign.0, send.user.0 as i64, send.key as i64, send.action)?;
-        }
-        Ok(())
+        if request { self.forget_request(campaign, user, key, send.action) } else { Ok(()) }
+    }
+
+    fn forget_data(&self, campaign: u32, user: i64, key: i64) -> Done<()> {
+        let sql = "DELETE FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
+        self.run(sql, params![campaign, user, key]).map(drop)
     }
 
     fn forget_entry(&self, campaign: u32, user: i64, key: i64, action: u8) -> Done<()> {
-        let sql = "DELETE FROM entry_data WHERE campaign = ?1 AND user = ?2 AND key = ?3";
-        self.run(sql, params![campaign, user, key])?;
+        self.forget_data(campaign, user, key)?;
         self.forget_request(campaign, user, key, action)
     }
 
@@ -306,18 +223,4 @@ impl Room<'_> {
         let settle = Settle::Failed { reason, kept: Vec::new() };
         Ok(Settlement { lease, settle, attempted: false, variant: None, hops: 0, row: Some(row) })
     }
-}
-
-/// To the lane of the destination it is known to go to by now.
-fn moved(lane: Lane, to: Option<DestinationNo>) -> Lane {
-    Lane { destination: to.unwrap_or(lane.destination), ..lane }
-}
-
-/// Never attempted, so an edit may still reach it. What is sent again was.
-fn unpinned(lane: Lane, mut send: DueSend) -> DueSend {
-    if send.attempts == 0 && send.redeliveries == 0 && lane.class != Class::Resent {
-        send.pinned = false;
-        send.first_claim_after_ms = 0;
-    }
-    send
 }

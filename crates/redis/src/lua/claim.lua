@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- Leases queued sends, fair over lanes, with what is needed to decide and render them. Allowed without memory: the way out.
 -- KEYS   the shard's tag
--- ARGV   want, quantum, bytes of facts at most, sends a destination may have that is not listed, those listed (4 bytes destination,
---        2 of sends, 1 of seconds a lease lasts at least)
--- reply  time, 1 if lanes were left with work, 1 if some were passed over for want of room, ms of the first parked lane or -1, then for each job: lease member, control word, profile, data, kept request
---        (nil: there is none; 0: did not fit, ask `facts`), delivery record
--- bound  128 jobs of 64 lanes, about 7 us a job with its settle; facts of about 1 MiB
-local want, quantum, facts_max, each, listed = num(), num(), num(), num(), arg()
+-- ARGV   want, quantum, sends a destination may have that is not listed, those listed (4 bytes destination, 2 of sends, 1 of seconds a lease
+--        lasts at least)
+-- reply  time, 1 if lanes were left with work, 1 if some were passed over for want of room, ms of the first parked lane or -1, fence (7 bytes),
+--        then for each lane that was served: lane and control word, cores as they lay there, delivery records (one for each if the word
+--        says so, else none). Places count on from lane to lane. Profiles and the like are read apart, by plain commands.
+-- bound  128 sends of 64 lanes, about 1 us a send
+local want, quantum, each, listed = num(), num(), num(), arg()
 local rooms, lease_secs = { ['\0\0\0\0'] = math.huge }, {}
 for i = 1, #listed, 7 do
   rooms[sub(listed, i, i + 3)] = number('>I2', listed, i + 4)
@@ -68,19 +69,7 @@ for i = 1, #ring, 2 do
   end
 end
 
-local members, member_words, leases, fence = {}, {}, {}, false
-
--- Revision and instant of the first claim are fixed here: a redelivery renders the same.
-local function pinned(core, word)
-  local flags = byte(core, 2)
-  if flags % 2 == 1 then
-    return core
-  end
-  local revision = math.max(number('>I3', core, 23), number('>I3', word, 3))
-  local after = math.min(math.max(t - number('>I6', core, 17), 0), 4294967295)
-  return sub(core, 1, 1) .. char(flags + 1) .. sub(core, 3, 22) .. pack('>I3', revision)
-    .. sub(core, 26, 27) .. pack('>I4', after)
-end
+local groups, taken, lease_for = {}, 0, 1
 
 local first_event = false
 
@@ -120,33 +109,30 @@ local function take(from, n)
     end
   end
   local cores = call('LPOP', 'q:' .. from.lane, n) or {}
-  -- As text: a number would be written with 17 digits, each time.
-  local ends = string.format('%.0f', t + math.max(1, byte(from.word, 6), lease_secs[to] or 0) * 1000)
-  for i = 1, #cores do
-    local core = cores[i]
-    if #core ~= 31 or byte(core) ~= 1 then
-      bad('q:' .. from.lane, core)
-    else
-      fence = fence or call('INCR', 'fence')
-      local member = pack('>I7B', fence, #members) .. from.lane .. pinned(core, from.word)
-      members[#members + 1] = member
-      member_words[#member_words + 1] = from.word
-      leases[#leases + 1] = ends
-      leases[#leases + 1] = member
+  local found = #cores
+  for i = found, 1, -1 do
+    if #cores[i] ~= 31 or byte(cores[i]) ~= 1 then
+      bad('q:' .. from.lane, cores[i])
+      table.remove(cores, i)
     end
   end
-  rooms[to] = room - #cores
-  from.taken = from.taken + #cores
-  from.empty = #cores < n or call('LLEN', 'q:' .. from.lane) == 0
+  if #cores > 0 then
+    groups[#groups + 1] = { lane = from.lane, word = from.word, cores = cores }
+    taken = taken + #cores
+    lease_for = math.max(lease_for, byte(from.word, 6), lease_secs[to] or 0)
+  end
+  rooms[to] = room - found
+  from.taken = from.taken + found
+  from.empty = found < n or call('LLEN', 'q:' .. from.lane) == 0
 end
 
 -- A lane's share first, then what others left.
 for round = 1, 2 do
   for i = 1, #served do
     local from = served[i]
-    if #members < want and not from.empty and not from.blocked and not from.full then
+    if taken < want and not from.empty and not from.blocked and not from.full then
       local share = math.max(quantum, math.ceil(want * from.weight / weights))
-      take(from, round == 1 and math.min(share, want - #members) or want - #members)
+      take(from, round == 1 and math.min(share, want - taken) or want - taken)
     end
   end
 end
@@ -170,64 +156,54 @@ end
 if served[1] then
   call('SET', 'vt', string.format('%.17g', math.max(served[1].score, tonumber(virtual_time()))))
 end
-if #leases > 0 then
-  call('ZADD', 'lease', unpack(leases))
-end
-
-local first = call('ZRANGE', 'park', 0, 0, 'WITHSCORES')
-local reply, bytes = { t, more, passed_over, tonumber(first[2]) or -1 }, 0
-
-local function note(value)
-  reply[#reply + 1] = value
-  bytes = bytes + (value and #value or 0)
-end
-
-local function field_of(there, key, field)
-  if there and bytes >= facts_max then
-    reply[#reply + 1] = 0
-  else
-    note(there and call('HGET', key, field))
+local fence = ''
+if taken > 0 then
+  -- No less than the time, so that none comes again after a server went back to an older state.
+  local number = math.max((tonumber(call('GET', 'fence') or 0) or 0) + 1, t)
+  call('SET', 'fence', string.format('%.0f', number))
+  fence = pack('>I7', number)
+  local parts = { '\1', pack('>I6', t), char(taken), string.rep('\1', taken) }
+  for i = 1, #groups do
+    local group = groups[i]
+    group.bytes = table.concat(group.cores)
+    parts[#parts + 1] = group.lane .. sub(group.word, 3, 5) .. char(#group.cores)
+    parts[#parts + 1] = group.bytes
   end
+  call('SET', 'l:' .. fence, table.concat(parts))
+  call('ZADD', 'lease', string.format('%.0f', t + lease_for * 1000), fence)
 end
 
--- Whether a delivery record lists the entry of a lease; inside a campaign of several messages (status 128) only as long as no event has overtaken the
--- send: it is due when the record says, or comes out of the wheel then.
-local function lists(record, m)
+-- Whether a delivery record lists the entry of a send; inside a campaign of several messages (status 128) only as long as no event has overtaken
+-- the send: it is due when the record says, or comes out of the wheel then.
+local function lists(record, core)
   for i = 0, (byte(record, 2) or 0) - 1 do
     local at = 13 + i * 45
-    if sub(record, at, at + 7) == sub(m, 25, 32) then
-      local due = sub(m, 34, 39)
+    if sub(record, at, at + 7) == sub(core, 8, 15) then
+      local due = sub(core, 17, 22)
       return (byte(record, at + 40) or 0) < 128 or due == sub(record, at + 16, at + 21) or due == sub(record, at + 22, at + 27)
     end
   end
   return false
 end
 
-local profiles
-for i = 1, #members do
-  local m = members[i]
-  local flags, user, field = byte(m, 19), sub(m, 20, 24), sub(m, 9, 12) .. sub(m, 25, 32)
-  reply[#reply + 1] = m
-  reply[#reply + 1] = member_words[i]
-  -- In slices: a profile may be of some MiB.
-  if i % 16 == 1 then
-    local keys = {}
-    for j = i, math.min(i + 15, #members) do
-      keys[#keys + 1] = P .. 'u:' .. sub(members[j], 20, 24)
+local first = call('ZRANGE', 'park', 0, 0, 'WITHSCORES')
+local reply = { t, more, passed_over, tonumber(first[2]) or -1, fence }
+for i = 1, #groups do
+  local group, records = groups[i], {}
+  if bit.band(byte(group.word, 2), 8) ~= 0 then
+    local campaign = sub(group.lane, 1, 4)
+    for k = 1, #group.cores do
+      local core = group.cores[k]
+      local user = 'n:' .. sub(core, 3, 7)
+      local record = call('HGET', user, campaign)
+      if record and lists(record, core) then
+        call('HSET', user, campaign .. sub(core, 8, 15), '\1')
+      end
+      records[k] = record
     end
-    profiles = bytes < facts_max and redis.call('MGET', unpack(keys))
   end
-  if profiles then
-    note(profiles[(i - 1) % 16 + 1])
-  else
-    reply[#reply + 1] = 0
-  end
-  field_of(bit.band(flags, 2) ~= 0, 'x:' .. user, field)
-  field_of(bit.band(flags, 4) ~= 0, 'r:' .. user, field .. sub(m, 33, 33))
-  local record = bit.band(byte(member_words[i], 2), 8) ~= 0 and call('HGET', 'n:' .. user, sub(field, 1, 4))
-  if record and lists(record, m) then
-    call('HSET', 'n:' .. user, field, '\1')
-  end
-  reply[#reply + 1] = record
+  reply[#reply + 1] = group.lane .. group.word
+  reply[#reply + 1] = group.bytes
+  reply[#reply + 1] = records
 end
 return reply

@@ -5,11 +5,14 @@
 -- reply  time, 1 done | 0 a send is leased
 -- bound  the leases of a shard; six keys
 local bucket, id, no = 'id:' .. arg(), arg(), arg()
-local leases = call('ZRANGE', 'lease', 0, -1)
-for i = 1, #leases do
-  if sub(leases[i], 20, 24) == no then
-    return { t, 0 }
-  end
+local fences, leased = call('ZRANGE', 'lease', 0, -1), false
+for i = 1, #fences do
+  each_lease(call('GET', 'l:' .. fences[i]) or '', function(_, _, _, core)
+    leased = leased or sub(core, 3, 7) == no
+  end)
+end
+if leased then
+  return { t, 0 }
 end
 if call('HGET', bucket, id) == no then
   call('HDEL', bucket, id)

@@ -1,5 +1,6 @@
 -- What a user had of a campaign: `campanile_core::campaign_history` has the bytes.
 -- `history` reads one, or an empty one; `note` takes in what a settle did; answers 1 where the user is new, 1 where the entry is.
+local now, no_time = pack('>I6', t), string.rep('\0', 6)
 local no_history = '\1' .. string.rep('\0', 36)
 
 local function history(user, campaign)
@@ -34,27 +35,26 @@ local function forget_oldest(user, max, some)
   end
 end
 
--- happened: D delivered, F failed, B held back, P posted. entry: key and action, 9 bytes. first: it made the send's first request.
-local function note(user, campaign, happened, entry, first, variant, max, some)
+-- entry: key and action, 9 bytes. happened, as a byte: D delivered, F failed, B held back, P posted. first: it made the send's first request.
+local function note(user, campaign, entry, happened, first, variant, max, some)
   local h, there = history(user, campaign)
-  local flags, now = byte(h, 37), pack('>I6', t)
-  local delivered, failed, last, posted, name = sub(h, 2, 7), sub(h, 8, 13), sub(h, 14, 28), sub(h, 29, 36), sub(h, 38)
-  local new_user, new_entry = 0, 0
+  local flags, new_user, new_entry = byte(h, 37), 0, 0
+  local reached, posted, name = sub(h, 2, 28), first and sub(entry, 1, 8) or sub(h, 29, 36), nil
   if first then
-    local is_posted, key = bit.band(flags, 4) ~= 0, sub(entry, 1, 8)
-    new_user = is_posted and 0 or 1
-    new_entry = is_posted and posted == key and 0 or 1
-    posted, flags = key, bit.bor(flags, 4)
+    new_user = flags < 4 and 1 or 0
+    new_entry = (new_user == 1 or sub(h, 29, 36) ~= posted) and 1 or 0
+    flags = flags + 4 * new_user
   end
-  if happened == 'F' then
-    failed = now
-  elseif happened == 'D' or happened == 'B' then
-    delivered = happened == 'D' and now or delivered
-    local converted = sub(last, 1, 6) ~= '\0\0\0\0\0\0' and sub(last, 7) == entry and flags % 2 or 0
-    last, name = now .. entry, happened == 'D' and variant or ''
-    flags = bit.band(flags, 4) + (happened == 'B' and 2 or 0) + converted
+  if happened == 68 or happened == 66 then
+    -- Sent again, it is still the same send.
+    local converted = flags % 2 == 1 and sub(h, 20, 28) == entry and sub(h, 14, 19) ~= no_time and 1 or 0
+    local delivers = happened == 68
+    reached, name = (delivers and now or sub(h, 2, 7)) .. sub(h, 8, 13) .. now .. entry, delivers and variant or ''
+    flags = flags - flags % 4 + (delivers and 0 or 2) + converted
+  elseif happened == 70 then
+    reached = sub(h, 2, 7) .. now .. sub(h, 14, 28)
   end
-  call('HSET', 'h:' .. user, campaign, '\1' .. delivered .. failed .. last .. posted .. char(flags) .. name)
+  call('HSET', 'h:' .. user, campaign, '\1' .. reached .. posted .. char(flags) .. (name or sub(h, 38)))
   if not there then
     forget_oldest(user, max, some)
   end

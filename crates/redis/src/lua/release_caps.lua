@@ -4,10 +4,12 @@
 -- ARGV   lease members; those attempted before, or redelivered, are left as they are
 -- reply  time
 -- bound  64 sends, each over the rows of one user
-local ROW = 23
+local ROW, states = 23, {}
 for i = 1, #ARGV do
   local m = arg()
-  if sub(m, 43, 44) == '\0\0' and call('ZSCORE', 'lease', m) then
+  local fence = sub(m, 1, 7)
+  states[fence] = states[fence] or states_of(fence) or {}
+  if sub(m, 43, 44) == '\0\0' and states[fence][byte(m, 8) + 1] == 1 then
     local key, send, kept = 'n:' .. sub(m, 20, 24), sub(m, 9, 12) .. sub(m, 25, 33), {}
     local rows = call('HGET', key, 'k') or ''
     for at = 1, #rows - ROW + 1, ROW do

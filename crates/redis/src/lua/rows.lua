@@ -1,10 +1,10 @@
--- write_log(rows, rows_max, rows_ms): one entry of the send log for all of them; the oldest go, by number and by age.
-local function write_log(rows, rows_max, rows_ms)
-  if #rows == 0 then
+-- write_log(n, rows, rows_max, rows_ms): one entry of the send log for n rows; the oldest go, by number and by age.
+local function write_log(n, rows, rows_max, rows_ms)
+  if n == 0 then
     return
   end
-  call('XADD', 'log', '*', 'n', #rows, 'r', table.concat(rows))
-  local total = tonumber(call('INCRBY', 'logrows', #rows))
+  call('XADD', 'log', '*', 'n', n, 'r', rows)
+  local total = tonumber(call('INCRBY', 'logrows', n))
   -- Mostly one entry at most has to go, and it is the first.
   for _ = 1, 8 do
     local oldest = call('XRANGE', 'log', '-', '+', 'COUNT', 1)[1]
@@ -28,5 +28,5 @@ local function read_rows()
 end
 
 local function write_rows(rows)
-  write_log(rows, rows.max, rows.ms)
+  write_log(#rows, table.concat(rows), rows.max, rows.ms)
 end

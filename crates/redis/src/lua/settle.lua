@@ -1,228 +1,89 @@
 #!lua flags=allow-oom
--- Ends or moves leased sends; one log entry for all of them. Allowed without memory: the way out.
+-- Ends leases, and writes what follows from it as the caller worked it out; one log entry for all. Allowed without memory: the way out.
 -- KEYS   the shard's tag
--- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms, histories at most, forgotten at once; then per send:
---        member, verdict (D F S K X N R H B L), attempted (1|0), variant or '', hops (1 byte), noted (D F B P or ''), late bucket or '',
---        text (S and N: reason; R, H, L: 6 bytes of at, H with 6 more of a new due instant, L with 4 more of the destination whose
---        lane it goes to), kept request, log row
--- reply  time, one character a send: 1 done, 0 its lease was gone
--- bound  64 sends, about 4 us each; kept requests of at most 4 MiB
+-- ARGV   log rows at most, log kept ms, failed sends at most, failed kept ms, histories at most, forgotten at once; then lists, each behind its
+--        length: claims (fence, places), campaigns (number, control word bits reckoned with), counts (campaign, field, by), notes (user 5,
+--        campaign 4, key and action 9, happened D F B P, first 1|0, variant), marks (user 5, campaign and key 12, 2|3|-), dropped (key, field),
+--        kept (key, field, value), moved (due entries), back (lane 9, core 31, instant to park the lane until 6 or none), failed (lane, core),
+--        outcomes (user 5, bytes); at last the number of log rows, and these
+-- reply  time, then 0: done; 1: some are not leased, one character each, claim by claim, 1 leased, 0 not; 2: bits differ, the control word or
+--        nothing of each campaign. With 1 and 2 nothing was written.
+-- bound  64 sends, about 2 us each; kept requests of at most 4 MiB
 local rows_max, rows_ms, failed_max, failed_ms, histories_max, forgotten = num(), num(), num(), num(), num(), num()
-local sends, members = {}, {}
-while arg_at < #ARGV do
-  local s = { m = arg(), verdict = arg(), attempted = arg() == '1', variant = arg(), hops = arg(), noted = arg(), late = arg() }
-  s.text, s.kept, s.row = arg(), arg(), arg()
-  sends[#sends + 1] = s
-  members[#members + 1] = s.m
-end
-if #sends == 0 then
-  return { t, '' }
-end
-local held = call('ZMSCORE', 'lease', unpack(members))
-local live, answers, taken = {}, {}, {}
-for i = 1, #sends do
-  local is_live = held[i] and not taken[sends[i].m]
-  answers[i] = is_live and '1' or '0'
-  if is_live then
-    live[#live + 1] = sends[i]
-    taken[sends[i].m] = true
+local claims, answers, stale = {}, {}, false
+for i = 1, num() do
+  local fence, places = arg(), { byte(arg(), 1, -1) }
+  local states = states_of(fence) or {}
+  for k = 1, #places do
+    local at = places[k] + 1
+    answers[#answers + 1] = states[at] == 1 and '1' or '0'
+    stale = stale or states[at] ~= 1
+    states[at] = 0
   end
+  claims[i] = { fence = fence, states = states }
 end
-if #live == 0 then
-  return { t, table.concat(answers) }
+if stale then
+  return { t, 1, table.concat(answers) }
 end
 
-local sums, fields = {}, {}
-local function tally(campaign, field, by)
-  local of = sums[campaign]
-  if not of then
-    of = {}
-    sums[campaign] = of
-  end
-  of[field] = (of[field] or 0) + by
+local campaigns, bits = {}, {}
+for i = 1, num() do
+  campaigns[i], bits[i] = arg(), byte(arg())
 end
-
--- The counters of an action, by name: `pending.0`.
-local function of_action(action)
-  local names = fields[action]
-  if not names then
-    names = {}
-    for _, name in ipairs({ 'planned', 'pending', 'delivered', 'failed', 'suppressed', 'attempts', 'retries', 'retrying', 'latency' }) do
-      names[name] = name .. '.' .. action
-    end
-    fields[action] = names
-  end
-  return names
-end
-
-local function of_variant(s, what)
-  if s.variant ~= '' then
-    tally(sub(s.m, 9, 12), 'variant.' .. byte(s.core, 16) .. '.' .. s.variant .. '.' .. what, 1)
+local words = #campaigns > 0 and call('HMGET', 'ctl', unpack(campaigns)) or {}
+for i = 1, #campaigns do
+  if (words[i] and #words[i] == 12 and byte(words[i], 2) or 0) ~= bits[i] then
+    return { t, 2, unpack(words) }
   end
 end
 
-local gone, failed, backs = {}, {}, {}
-local words = {}
-
--- Whether the campaign's control word has a bit.
-local function has(campaign, flag)
-  local bits = words[campaign]
-  if not bits then
-    local word = call('HGET', 'ctl', campaign)
-    bits = word and #word == 12 and byte(word, 2) or 0
-    words[campaign] = bits
-  end
-  return bit.band(bits, flag) ~= 0
+for i = 1, #claims do
+  write_states(claims[i].fence, claims[i].states)
 end
-
--- How an entry ended, beside its delivery record, where a claim has marked it: 2 posted at least once, 3 not.
-local function mark(s, campaign)
-  local key, field = 'n:' .. sub(s.core, 3, 7), campaign .. sub(s.core, 8, 15)
-  if not has(campaign, 8) or call('HEXISTS', key, field) == 0 then
-    return
-  end
-  local untouched = sub(s.core, 26, 27) == '\0\0'
-  if s.verdict == 'R' or ((s.verdict == 'H' or s.verdict == 'B') and not untouched) then
-    return
-  elseif s.verdict == 'H' or s.verdict == 'B' then
-    call('HDEL', key, field)
-  else
-    call('HSET', key, field, (s.verdict == 'S' or s.verdict == 'N' or s.verdict == 'K') and untouched and '\3' or '\2')
+for _ = 1, num() do
+  count(arg(), arg(), arg())
+end
+local new = {}
+for _ = 1, num() do
+  local n = arg()
+  local campaign = sub(n, 6, 9)
+  local user, entry = note(sub(n, 1, 5), campaign, sub(n, 10, 18), byte(n, 19), byte(n, 20) == 49, sub(n, 21), histories_max, forgotten)
+  if user + entry > 0 then
+    local of = new[campaign] or { 0, 0 }
+    of[1], of[2] = of[1] + user, of[2] + entry
+    new[campaign] = of
   end
 end
-
--- The send is over; with steps (control word bit 16) the scheduler ends its entry, which keeps what it keeps.
-local function finish(s, campaign, names)
-  local lane, core = sub(s.m, 9, 17), s.core
-  local user, entry = sub(core, 3, 7), campaign .. sub(core, 8, 15)
-  local flags = byte(core, 2)
-  local stays_open = s.verdict ~= 'N' and byte(lane, 9) ~= 2 and has(campaign, 16)
-  tally(campaign, names.pending, -1)
-  if not stays_open then
-    tally(campaign, 'open', -1)
-  end
-  if byte(s.m, 43) > 0 then
-    tally(campaign, names.retrying, -1)
-  end
-  if s.verdict == 'N' then
-    -- Did not enter after all.
-    tally(campaign, names.planned, -1)
-    tally(campaign, 'entered', -1)
-    tally(campaign, 'refused.' .. s.text, 1)
-  elseif not stays_open then
-    tally(campaign, 'finished', 1)
-  end
-  if s.verdict == 'K' then
-    tally(campaign, names.planned, -1)
-  elseif s.verdict ~= 'N' then
-    of_variant(s, s.verdict == 'D' and 'delivered' or s.verdict == 'F' and 'failed' or 'suppressed')
-  end
-  if s.verdict == 'F' then
-    tally(campaign, names.failed, 1)
-    if s.kept ~= '' then
-      call('HSET', 'r:' .. user, entry .. sub(core, 16, 16), s.kept)
-      core = sub(core, 1, 1) .. char(bit.bor(flags, 4)) .. sub(core, 3)
-    end
-    failed[#failed + 1] = t
-    failed[#failed + 1] = lane .. core
-    return
-  end
-  if s.verdict == 'D' or s.verdict == 'S' then
-    tally(campaign, s.verdict == 'D' and names.delivered or names.suppressed .. '.' .. s.text, 1)
-  end
-  if bit.band(flags, 2) ~= 0 and not stays_open then
-    call('HDEL', 'x:' .. user, entry)
-  end
-  if bit.band(flags, 4) ~= 0 then
-    call('HDEL', 'r:' .. user, entry .. sub(core, 16, 16))
-  end
+for campaign, of in pairs(new) do
+  count(campaign, 'users', of[1])
+  count(campaign, 'reached', of[2])
 end
-
--- Never attempted, so an edit may still reach it. What is sent again was.
-local function unpinned(lane, core)
-  if sub(core, 26, 27) ~= '\0\0' or byte(lane, 9) == 2 then
-    return core
-  end
-  return sub(core, 1, 1) .. char(byte(core, 2) - byte(core, 2) % 2) .. sub(core, 3, 27) .. '\0\0\0\0'
-end
-
-local function go_on(s, campaign, names)
-  local lane, core = sub(s.m, 9, 17), s.core
-  if s.verdict == 'R' then
-    call('HSET', 'r:' .. sub(core, 3, 7), campaign .. sub(core, 8, 16), s.kept)
-    core = sub(core, 1, 1) .. char(bit.bor(byte(core, 2), 4)) .. sub(core, 3)
-    if byte(lane, 9) == 0 then
-      lane = sub(lane, 1, 8) .. '\1'
-    end
-    tally(campaign, names.retries, 1)
-    of_variant(s, 'retries')
-    if byte(s.m, 43) == 0 and byte(core, 26) > 0 then
-      tally(campaign, names.retrying, 1)
-    end
-    place(s.text .. lane .. core)
-  elseif s.verdict == 'H' then
-    core = unpinned(lane, core)
-    if #s.text == 12 then
-      core = sub(core, 1, 16) .. sub(s.text, 7) .. sub(core, 23)
-    end
-    place(sub(s.text, 1, 6) .. lane .. core)
-  else
-    if s.verdict == 'L' and #s.text == 10 then
-      lane = sub(lane, 1, 4) .. sub(s.text, 7) .. sub(lane, 9)
-    end
-    backs[#backs + 1] = { lane = lane, core = unpinned(lane, core), parked = s.verdict == 'L' and number('>I6', s.text) }
-  end
-end
-
--- Tells the event log that a send ended, or that it was posted for the first time: `core::send_outcome` has the bytes.
-local outcomes = {}
-local function emit(s, campaign, first_post)
-  if s.row ~= '' and (s.verdict ~= 'R' or first_post) and has(campaign, 1) then
-    local flags = (first_post and 1 or 0) + (byte(s.m, 17) ~= 2 and has(campaign, 16) and 2 or 0)
-    outcomes[#outcomes + 1] = pack('>I6', t) .. sub(s.core, 3, 7) .. '\2' .. char(flags) .. s.hops
-      .. char(#s.variant) .. s.variant .. s.row
-  end
-end
-
-local rows = {}
-for i = 1, #live do
-  local s = live[i]
-  gone[i] = s.m
-  s.core = sub(s.m, 18)
-  local campaign, names = sub(s.m, 9, 12), of_action(byte(s.core, 16))
-  local first = s.attempted and byte(s.core, 26) == 0 and byte(s.m, 17) ~= 2
-  emit(s, campaign, first)
-  if s.noted ~= '' then
-    local user, entry = note(sub(s.core, 3, 7), campaign, s.noted, sub(s.core, 8, 16), first, s.variant, histories_max, forgotten)
-    if user + entry > 0 then
-      tally(campaign, 'users', user)
-      tally(campaign, 'reached', entry)
+for _ = 1, num() do
+  local m = arg()
+  local key, field, change = 'n:' .. sub(m, 1, 5), sub(m, 6, 17), sub(m, 18)
+  if call('HEXISTS', key, field) == 1 then
+    if change == '-' then
+      call('HDEL', key, field)
+    else
+      call('HSET', key, field, char(change))
     end
   end
-  if s.late ~= '' then
-    tally(campaign, names.latency .. '.' .. s.late, 1)
-    of_variant(s, 'latency.' .. s.late)
-  end
-  if s.attempted then
-    local attempts = math.min(255, byte(s.core, 26) + 1)
-    s.core = sub(s.core, 1, 25) .. char(attempts) .. sub(s.core, 27)
-    tally(campaign, names.attempts, 1)
-    of_variant(s, 'attempts')
-  end
-  if s.verdict ~= 'X' then
-    mark(s, campaign)
-  end
-  if string.find('DFSKN', s.verdict, 1, true) then
-    finish(s, campaign, names)
-  elseif s.verdict ~= 'X' then
-    go_on(s, campaign, names)
-  end
-  if s.row ~= '' then
-    rows[#rows + 1] = s.row
-  end
 end
-call('ZREM', 'lease', unpack(gone))
+for _ = 1, num() do
+  call('HDEL', arg(), arg())
+end
+for _ = 1, num() do
+  call('HSET', arg(), arg(), arg())
+end
+for _ = 1, num() do
+  place(arg())
+end
 
+local backs = {}
+for i = 1, num() do
+  local b = arg()
+  backs[i] = { lane = sub(b, 1, 9), core = sub(b, 10, 40), parked = #b == 46 and number('>I6', b, 41) }
+end
 -- From the last to the first, so that the front of a lane keeps its order.
 local let_go = false
 for i = #backs, 1, -1 do
@@ -239,17 +100,16 @@ for i = 1, #backs do
     call('ZADD', 'park', back.parked, back.lane)
   end
 end
-for campaign, of in pairs(sums) do
-  for field, by in pairs(of) do
-    count(campaign, field, by)
-  end
-end
 flush()
 if let_go then
   wake('q')
 end
-append_events(outcomes)
 
+local failed = {}
+for _ = 1, num() do
+  failed[#failed + 1] = t
+  failed[#failed + 1] = arg()
+end
 if #failed > 0 then
   call('ZADD', 'failed', unpack(failed))
   local over = math.min(call('ZCARD', 'failed') - failed_max, 128)
@@ -266,5 +126,10 @@ if #failed > 0 then
   end
 end
 
-write_log(rows, rows_max, rows_ms)
-return { t, table.concat(answers) }
+local outcomes, now = {}, pack('>I6', t)
+for i = 1, num() do
+  outcomes[i] = now .. arg()
+end
+append_events(outcomes)
+write_log(num(), arg(), rows_max, rows_ms)
+return { t, 0 }
