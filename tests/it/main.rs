@@ -59,6 +59,7 @@ mod happenings;
 mod health;
 mod http_intake;
 mod many_processes;
+mod never_send;
 mod people;
 mod preview;
 mod processes;

@@ -60,11 +60,17 @@ async fn update(
         ..Default::default()
     };
     let would = api.segments.update_segment(request.clone()).await?.into_inner();
-    let live = would.used_by.unwrap_or_default().live_campaigns;
+    let used_by = would.used_by.unwrap_or_default();
+    let mut users = Vec::new();
+    if !used_by.live_campaigns.is_empty() {
+        users.push(format!("the audiences of live campaigns: {}", used_by.live_campaigns.join(", ")));
+    }
+    if used_by.never_send {
+        users.push("who is never sent anything (never_send of the settings)".to_owned());
+    }
     let changes = would.segment.is_some_and(|would| would.r#where != there.r#where);
-    if changes && !live.is_empty() && !yes {
-        let live = live.join(", ");
-        let question = format!("the audiences of live campaigns change with {name}: {live}. Change it?");
+    if changes && !users.is_empty() && !yes {
+        let question = format!("with {name} change {}. Change it?", users.join("; and "));
         confirm(&question, "add --yes to change it all the same")?;
     }
     request.validate_only = false;
@@ -93,6 +99,9 @@ pub fn used(by: &wire::GroupUse, output: Output) {
         if !names.is_empty() {
             output.note(&format!("used by the {what} {}", names.join(", ")));
         }
+    }
+    if by.never_send {
+        output.note("used by never_send of the settings: nobody in it is sent anything");
     }
 }
 

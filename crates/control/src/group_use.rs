@@ -1,4 +1,4 @@
-//! Who uses a segment or a list: live campaigns, themselves or through segments, and the segments that name it.
+//! Who uses a segment or a list: live campaigns and the settings, themselves or through segments, and the segments that name it.
 //!
 //! Asked before anything changes. A campaign saved in the same instant may slip by; then its sends wait until what it names is there.
 
@@ -47,13 +47,16 @@ impl Group<'_> {
         Err(Status::failed_precondition(text))
     }
 
-    /// `FAILED_PRECONDITION` where live campaigns use it; `hint` says what would do it all the same.
+    /// `FAILED_PRECONDITION` where live campaigns or the settings use it; `hint` says what would do it all the same.
     pub fn not_live(self, used_by: &wire::GroupUse, hint: &str) -> Result<(), Status> {
-        if used_by.live_campaigns.is_empty() {
-            return Ok(());
-        }
         let live = used_by.live_campaigns.join(", ");
-        Err(Status::failed_precondition(format!("{} is used by live campaigns: {live}{hint}", self.name())))
+        let by = match (used_by.live_campaigns.is_empty(), used_by.never_send) {
+            (true, false) => return Ok(()),
+            (true, true) => "never_send of the settings".to_owned(),
+            (false, false) => format!("live campaigns: {live}"),
+            (false, true) => format!("never_send of the settings and live campaigns: {live}"),
+        };
+        Err(Status::failed_precondition(format!("{} is used by {by}{hint}", self.name())))
     }
 }
 
@@ -75,7 +78,13 @@ pub async fn used_by(
         let using = page.iter().filter(|record| uses(record, segments, group));
         live.extend(using.map(|record| record.id.clone()));
     }
-    Ok(wire::GroupUse { live_campaigns: live.into_iter().collect(), segments: naming })
+    let settings = deployment.store.settings().await.map_err(status::store)?;
+    let never_send = settings.map(|record| record.settings.never_send).filter(|name| !name.is_empty());
+    let never_send = never_send.is_some_and(|name| {
+        let named = Named { segments: vec![name], ..Named::default() };
+        group.is_in(&segments.through(&named))
+    });
+    Ok(wire::GroupUse { live_campaigns: live.into_iter().collect(), segments: naming, never_send })
 }
 
 fn uses(record: &CampaignRecord, segments: &Segments, group: Group<'_>) -> bool {

@@ -135,7 +135,7 @@ impl SegmentService for SegmentNames {
         }
         // What people call it decides nothing.
         if there.condition != record.condition && !request.allow_in_use && !request.validate_only {
-            let hint = ". With allow_in_use their audiences change with it";
+            let hint = ". With allow_in_use it changes for them too";
             Group::Segment(&record.name).not_live(&used_by, hint)?;
         }
         if !request.validate_only {

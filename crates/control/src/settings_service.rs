@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use campanile_core::deployment_limits::DeploymentLimits;
+use campanile_core::fault::Faults;
 use campanile_core::limits;
+use campanile_core::segment::Named;
 use campanile_core::settings::{INTERNAL, Settings, SettingsRecord};
 use campanile_proto::field_mask;
 use campanile_proto::v1 as wire;
@@ -31,6 +33,18 @@ impl SettingsOf {
     async fn stored(&self) -> Result<SettingsRecord, Status> {
         let stored = self.deployment.store.settings().await.map_err(status::store)?;
         Ok(stored.unwrap_or_else(SettingsRecord::none))
+    }
+
+    /// Nobody is spared by a segment that does not exist.
+    async fn check_never_send(&self, settings: &Settings) -> Result<(), Status> {
+        if settings.never_send.is_empty() {
+            return Ok(());
+        }
+        let segments = self.deployment.segments().await.map_err(status::store)?;
+        let named = Named { segments: vec![settings.never_send.clone()], ..Named::default() };
+        let mut faults = Faults::default();
+        segments.check(&named, "never_send", &mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(status::invalid(&faults)) }
     }
 
     /// Findings about a tag that nobody uses: the cap would count nothing.
@@ -88,6 +102,7 @@ impl SettingsService for SettingsOf {
                 )));
             }
             let settings = changed(&stored, &written, &mask)?;
+            self.check_never_send(&settings).await?;
             let warnings = self.warnings(&settings).await?;
             let is_same = settings == stored.settings;
             let record = SettingsRecord { updated_at: self.deployment.now(), settings, ..stored.clone() };

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::campaign_fields::check_name;
+use crate::campaign_fields::{check_name, check_slug};
 use crate::caps::{CapRule, Scope, Since};
 use crate::clock_changes::first_instant;
 use crate::draft::Draft;
@@ -25,6 +25,7 @@ pub struct DeploymentLimits {
     /// In the order written, the minimum gap last.
     caps: Vec<Cap>,
     pub quiet_hours: Option<QuietHours>,
+    never_send: Option<String>,
 }
 
 /// A cap, or the minimum gap: one send in that time.
@@ -58,21 +59,34 @@ impl DeploymentLimits {
         caps.extend(settings.min_gap.as_ref().and_then(|gap| Cap::read_gap(gap, &mut faults)));
         let quiet_hours = settings.quiet_hours.as_ref();
         let quiet_hours = quiet_hours.and_then(|hours| QuietHours::read(hours, "quiet_hours", &mut faults));
-        for (field, text) in [
-            ("never_send", &settings.never_send),
-            ("notify_url", &settings.notify_url),
-            ("notify_signing_secret", &settings.notify_signing_secret),
-        ] {
+        let never_send = Some(&settings.never_send).filter(|name| !name.is_empty()).cloned();
+        if let Some(Err(text)) = never_send.as_deref().map(check_slug) {
+            faults.add("never_send", text);
+        }
+        for (field, text) in
+            [("notify_url", &settings.notify_url), ("notify_signing_secret", &settings.notify_signing_secret)]
+        {
             if !text.is_empty() {
                 faults.add(field, "is not in this version: leave it out");
             }
         }
-        faults.or(DeploymentLimits { caps, quiet_hours })
+        faults.or(DeploymentLimits { caps, quiet_hours, never_send })
     }
 
     /// The caps that a campaign's sends are counted by.
     pub fn caps_of<'a>(&'a self, draft: &'a Draft) -> impl Iterator<Item = &'a Cap> {
         self.caps.iter().filter(|cap| !draft.limits.ignore_caps && cap.counts(&draft.tags))
+    }
+
+    /// The segment of the people whom the campaign sends nothing. None: it may send to everybody.
+    pub fn never_send_of(&self, draft: &Draft) -> Option<&str> {
+        let name = self.never_send.as_deref()?;
+        draft.tags.iter().all(|tag| tag != INTERNAL).then_some(name)
+    }
+
+    /// The segment that no campaign is to send to, but for the internal ones.
+    pub fn never_send(&self) -> Option<&str> {
+        self.never_send.as_deref()
     }
 
     /// Quiet hours of a campaign that has none of its own.
@@ -289,6 +303,7 @@ mod tests {
                 to: "08:00".to_owned(),
                 drop: false,
             }),
+            never_send: "No Slug".to_owned(),
             ..Settings::default()
         };
         let faults = DeploymentLimits::read(&settings).unwrap_err();
@@ -305,7 +320,8 @@ mod tests {
                 "caps[2]",
                 "caps[3].within",
                 "min_gap.gap",
-                "quiet_hours.from"
+                "quiet_hours.from",
+                "never_send"
             ]
         );
         let many = Settings { caps: vec![cap(1, Some(60), None, &[]); 17], ..Settings::default() };

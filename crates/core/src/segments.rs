@@ -82,6 +82,21 @@ impl Segments {
         segment.or_else(|| list.map(|name| format!("list {name} does not exist")))
     }
 
+    /// The first name that nothing stands for, of what the segment asks to any depth, itself included; in words.
+    pub fn missing_in(&self, segment: &str) -> Option<String> {
+        self.gap_in(segment, 0)
+    }
+
+    fn gap_in(&self, name: &str, above: usize) -> Option<String> {
+        let Some(segment) = self.get(name) else { return Some(format!("segment {name} does not exist")) };
+        if above > limits::SEGMENT_DEPTH_MAX {
+            return None;
+        }
+        let list = segment.named.lists.iter().find(|list| !self.lists.contains_key(*list));
+        let list = list.map(|list| format!("list {list} does not exist"));
+        list.or_else(|| segment.named.segments.iter().find_map(|inside| self.gap_in(inside, above + 1)))
+    }
+
     /// Reports names that nothing stands for, and conditions that would cost too much, under `field`.
     pub fn check(&self, named: &Named, field: &str, faults: &mut Faults) {
         if self.unchecked {

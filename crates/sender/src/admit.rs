@@ -37,6 +37,7 @@ use crate::admit_inside::{
     awaited, cancel, condition, due, exit, inside, overtaken, saw_condition, saw_still_current, still_current,
 };
 use crate::closed::{self, Closed};
+use crate::opted_out;
 
 /// What this version cannot read may be read by another sender, or after an upgrade: it waits this long and is looked at again.
 pub const UNREADABLE_WAIT: Duration = Duration::from_secs(60);
@@ -114,6 +115,7 @@ pub const GATES: &[Gate] = &[
     Gate { name: "due", stops: due, saw: |_| String::new() },
     Gate { name: "awaited event", stops: awaited, saw: |_| String::new() },
     Gate { name: "own time", stops: own_time, saw: saw_own_time },
+    Gate { name: "opted out", stops: opted_out::stops, saw: opted_out::saw },
     Gate { name: "segments", stops: segments, saw: |_| String::new() },
     Gate { name: "audience", stops: audience, saw: saw_audience },
     Gate { name: "inside", stops: inside, saw: |_| String::new() },
@@ -237,15 +239,12 @@ fn own_time(given: &Given<'_>) -> Option<Decision> {
         return Some(Decision::Suppress(Suppression::NoTimeZone, text));
     };
     let own = given.campaign.own_occurrence(instant(given.send.key));
+    let late = |text| Decision::Suppress(Suppression::Late, text);
     match own.again(&zone, given.send.due_at, given.now) {
         Own::Due(due_at) if due_at > given.now => Some(Decision::Later(due_at)),
         Own::Due(_) => None,
-        Own::Late(due_at) => {
-            Some(Decision::Suppress(Suppression::Late, format!("on the user's clock it was due at {due_at}")))
-        }
-        Own::Never => {
-            Some(Decision::Suppress(Suppression::Late, "the user's clock skips its time".to_owned()))
-        }
+        Own::Late(due_at) => Some(late(format!("on the user's clock it was due at {due_at}"))),
+        Own::Never => Some(late("the user's clock skips its time".to_owned())),
     }
 }
 
@@ -426,7 +425,7 @@ impl<'a> Given<'a> {
         self.class == Class::Resent || self.send.skip.audience || is_decided
     }
 
-    fn wait(&self, text: String) -> Decision {
+    pub(crate) fn wait(&self, text: String) -> Decision {
         Decision::Hold(self.now.checked_add(UNREADABLE_WAIT).unwrap_or(Timestamp::MAX), text)
     }
 

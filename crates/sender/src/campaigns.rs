@@ -92,7 +92,9 @@ impl Campaigns {
         };
         let mut compiled = self.compiled(store, &record, revision).await?;
         let lacks = |compiled: &Compiled| compiled.lacks(&self.secrets, &self.segments);
-        if compiled.as_ref().is_ok_and(|compiled| lacks(compiled)) {
+        let never_send = self.limits.never_send();
+        let lacks_it = never_send.is_some_and(|name| self.segments.missing_in(name).is_some());
+        if lacks_it || compiled.as_ref().is_ok_and(|compiled| lacks(compiled)) {
             // It may have been put a moment ago.
             self.follow(store).await?;
             compiled = self.compiled(store, &record, revision).await?;

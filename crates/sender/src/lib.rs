@@ -16,6 +16,7 @@ pub mod blind;
 pub mod campaigns;
 pub mod case;
 pub mod closed;
+mod opted_out;
 
 pub mod admit;
 mod admit_inside;

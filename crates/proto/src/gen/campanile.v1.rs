@@ -9232,6 +9232,9 @@ pub struct GroupUse {
     /// Names of segments that name it themselves.
     #[prost(string, repeated, tag = "2")]
     pub segments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The deployment's settings use it in never_send, themselves or through segments.
+    #[prost(bool, tag = "3")]
+    pub never_send: bool,
 }
 impl ::prost::Name for GroupUse {
     const NAME: &'static str = "GroupUse";
@@ -9763,7 +9766,8 @@ pub mod segment_service_client {
                 .insert(GrpcMethod::new("campanile.v1.SegmentService", "ListSegments"));
             self.inner.unary(req, path, codec).await
         }
-        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns use it, unless allow_in_use; the error names them.
+        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns or never_send of the settings use it,
+        /// unless allow_in_use; the error names them.
         pub async fn update_segment(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateSegmentRequest>,
@@ -9956,7 +9960,8 @@ pub mod segment_service_server {
             tonic::Response<super::ListSegmentsResponse>,
             tonic::Status,
         >;
-        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns use it, unless allow_in_use; the error names them.
+        /// Replaces title and condition. FAILED_PRECONDITION while live campaigns or never_send of the settings use it,
+        /// unless allow_in_use; the error names them.
         async fn update_segment(
             &self,
             request: tonic::Request<super::UpdateSegmentRequest>,
@@ -10543,8 +10548,8 @@ pub struct Settings {
     /// Hours of each user's day without sends, for campaigns that have none of their own and do not ignore them.
     #[prost(message, optional, tag = "3")]
     pub quiet_hours: ::core::option::Option<QuietHours>,
-    /// The id of a segment whose users are sent nothing (opted_out) but by campaigns tagged "internal". Nothing overrides
-    /// it.
+    /// The name of a segment whose users are sent nothing (opted_out) but by campaigns tagged "internal". Nothing
+    /// overrides it. It must exist, and what it asks is then in use.
     #[prost(string, tag = "4")]
     pub never_send: ::prost::alloc::string::String,
     /// Where the deployment tells of campaigns that pause themselves, miss an occurrence or end: a URL, which may hold
