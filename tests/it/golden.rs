@@ -310,6 +310,7 @@ fn a_campaign_record_is_one_json_document() {
         deleted_at: None,
         steps: false,
         action_names: Vec::new(),
+        runs: Vec::new(),
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),

@@ -58,6 +58,7 @@ mod first_hour;
 mod happenings;
 mod health;
 mod http_intake;
+mod manual;
 mod many_processes;
 mod never_send;
 mod people;

@@ -87,6 +87,7 @@ pub fn record(id: &str) -> CampaignRecord {
         deleted_at: None,
         steps: false,
         action_names: Vec::new(),
+        runs: Vec::new(),
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },

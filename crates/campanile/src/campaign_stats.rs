@@ -45,6 +45,9 @@ pub fn rows(stats: &wire::CampaignStats) -> Vec<Vec<String>> {
             rows.variant(&action.action, variant);
         }
     }
+    for run in &stats.runs {
+        rows.run(run);
+    }
     rows.0
 }
 
@@ -58,6 +61,14 @@ impl Rows {
 
     fn count(&mut self, name: &str, n: i64) {
         self.put(name, n.to_string());
+    }
+
+    fn run(&mut self, run: &wire::EntryRun) {
+        let ended = if run.ended_at.is_some() { "" } else { ", going on" };
+        self.put(
+            &format!("run {}", run.name),
+            format!("{} asked, {} entered{ended}", run.asked, run.entered),
+        );
     }
 
     fn share(&mut self, name: &str, n: i64, of: i64) {

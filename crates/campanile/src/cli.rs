@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use toml::Value;
 
 use crate::campaign_new::NewArgs;
@@ -13,6 +13,7 @@ use crate::cli_deployment::{SecretCommand, SettingsCommand};
 use crate::cli_destinations::DestinationCommand;
 use crate::cli_dry_run::{EstimateArgs, PlanArgs};
 use crate::cli_edits::{DeleteArgs, DuplicateArgs};
+use crate::cli_enter::EnterArgs;
 use crate::cli_import::ImportArgs;
 use crate::cli_ledger::{EventsCommand, SendsCommand};
 use crate::cli_segments::{ListCommand, SegmentCommand};
@@ -295,36 +296,6 @@ pub struct EndArgs {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct EnterArgs {
-    pub id: String,
-    /// Ids of users.
-    #[arg(value_name = "USER")]
-    pub users: Vec<String>,
-    /// Values for all of them, a JSON object.
-    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
-    pub values: String,
-    /// More users, one JSON object a line: {"user_id": "mary", "values": {"cents": 500}}.
-    #[arg(long, value_name = "FILE")]
-    pub from_file: Option<PathBuf>,
-    /// A gate to skip.
-    #[arg(long, value_name = "GATE")]
-    pub skip: Vec<SkipGate>,
-    /// Create users that do not exist.
-    #[arg(long)]
-    pub create_missing: bool,
-    /// The same id again within 24 h enters nobody twice.
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub request_id: String,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum SkipGate {
-    Audience,
-    Caps,
-    QuietHours,
 }
 
 #[derive(Debug, Subcommand)]

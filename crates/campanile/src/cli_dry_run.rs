@@ -42,6 +42,6 @@ pub struct EstimateArgs {
     pub condition: Option<String>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     duration_text::parse(text)
 }

@@ -7,29 +7,37 @@ use campanile_proto::v1 as wire;
 use prost::Message;
 use serde_json::Value;
 
-use crate::cli::{EnterArgs, SkipGate};
+use crate::cli_enter::{EnterArgs, SkipGate};
 use crate::connect::Api;
+use crate::enter_audience;
 use crate::fail::Fail;
 use crate::json_lines::JsonLines;
 use crate::line_fields::take_text;
 use crate::output::Output;
 use crate::words;
 
-/// Users and bytes of one request.
+/// Users and bytes of one request, and users of one that waits.
 const REQUEST_USERS_MAX: usize = 10_000;
+const WAITING_USERS_MAX: usize = 1_000;
 const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fail> {
+    if args.condition.is_some() || !args.include_segment.is_empty() || !args.exclude_segment.is_empty() {
+        return enter_audience::run(api, args, output).await;
+    }
     let users = read(&args)?;
     let skip: Vec<i32> = args.skip.iter().map(|gate| skip(*gate) as i32).collect();
     let (mut rows, mut refused, mut unknown) = (Vec::new(), 0, false);
-    for (part, users) in (0..).zip(requests(users)) {
+    let users_max = if args.wait.is_some() { WAITING_USERS_MAX } else { REQUEST_USERS_MAX };
+    for (part, users) in (0..).zip(requests(users, users_max)) {
         let request = wire::EnterUsersRequest {
             campaign_id: args.id.clone(),
             users,
             skip: skip.clone(),
             create_missing: args.create_missing,
             request_id: request_id(&args.request_id, part),
+            wait: args.wait.and_then(|wait| wait.try_into().ok()),
+            ..Default::default()
         };
         let answer = api.campaigns.enter_users(request).await?.into_inner();
         refused += answer.refused;
@@ -40,7 +48,7 @@ pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fa
                 continue;
             }
             let (answered, more) = match user.refusal() {
-                wire::RefusalReason::Unspecified => ("entered".to_owned(), user.send_ids.join(" ")),
+                wire::RefusalReason::Unspecified => (entered(&user), user.send_ids.join(" ")),
                 reason => (words::refusal(reason), user.detail),
             };
             rows.push(vec![user.user_id, answered, more]);
@@ -59,7 +67,19 @@ pub async fn run(mut api: Api, args: EnterArgs, output: Output) -> Result<(), Fa
     Ok(())
 }
 
-fn skip(gate: SkipGate) -> wire::EnterSkip {
+/// With what became of the first send, where that was waited for.
+fn entered(user: &wire::EnteredUser) -> String {
+    let Some(send) = &user.outcome else { return "entered".to_owned() };
+    match send.state() {
+        wire::SendState::Pending => "entered, pending".to_owned(),
+        wire::SendState::Suppressed => {
+            format!("entered, suppressed: {}", words::suppression(send.suppression()))
+        }
+        state => format!("entered, {}", words::send_state(state)),
+    }
+}
+
+pub fn skip(gate: SkipGate) -> wire::EnterSkip {
     match gate {
         SkipGate::Audience => wire::EnterSkip::Audience,
         SkipGate::Caps => wire::EnterSkip::Caps,
@@ -146,11 +166,11 @@ fn read_line(mut object: serde_json::Map<String, Value>, values: &str) -> Result
 }
 
 /// Users in requests that the server takes.
-fn requests(users: Vec<wire::UserToEnter>) -> Vec<Vec<wire::UserToEnter>> {
+fn requests(users: Vec<wire::UserToEnter>, users_max: usize) -> Vec<Vec<wire::UserToEnter>> {
     let (mut requests, mut request, mut bytes) = (Vec::new(), Vec::new(), 0);
     for user in users {
         let more = user.encoded_len() + 8;
-        if request.len() >= REQUEST_USERS_MAX || bytes + more > REQUEST_BYTES_MAX && !request.is_empty() {
+        if request.len() >= users_max || bytes + more > REQUEST_BYTES_MAX && !request.is_empty() {
             requests.push(std::mem::take(&mut request));
             bytes = 0;
         }
@@ -171,8 +191,13 @@ mod tests {
             users: users.iter().map(|id| (*id).to_owned()).collect(),
             values: values.to_owned(),
             from_file: None,
+            condition: None,
+            include_segment: Vec::new(),
+            exclude_segment: Vec::new(),
+            yes: false,
             skip: Vec::new(),
             create_missing: false,
+            wait: None,
             request_id: String::new(),
         }
     }
@@ -209,10 +234,11 @@ mod tests {
     #[test]
     fn many_users_go_in_several_requests_each_with_an_id_of_its_own() {
         let user = |i: usize| wire::UserToEnter { user_id: i.to_string(), values: String::new() };
-        let sizes: Vec<usize> = requests((0..25_000).map(user).collect()).iter().map(Vec::len).collect();
+        let sizes: Vec<usize> =
+            requests((0..25_000).map(user).collect(), 10_000).iter().map(Vec::len).collect();
         assert_eq!(sizes, [10_000, 10_000, 5_000]);
         let heavy = |i: usize| wire::UserToEnter { user_id: i.to_string(), values: "x".repeat(60_000) };
-        assert_eq!(requests((0..100).map(heavy).collect()).len(), 2);
+        assert_eq!(requests((0..100).map(heavy).collect(), 10_000).len(), 2);
         assert_eq!(
             (request_id("r", 0), request_id("r", 2), request_id("", 2)),
             ("r".into(), "r/2".into(), "".into())

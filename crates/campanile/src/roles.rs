@@ -92,6 +92,7 @@ pub async fn run(config: Config, roles: Roles, metrics: PrometheusHandle) -> Res
             ears: Ears::default(),
             may_keep_secrets: place.seals(&config) || config.network.dev,
             followed: campanile_control::followed::Followed::default(),
+            outcomes: Default::default(),
         });
         if matches!(place, Place::File(_)) {
             // One process alone reads them, and it has the key.

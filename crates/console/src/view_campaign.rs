@@ -47,6 +47,8 @@ pub(crate) struct CampaignPage {
     /// How late its sends were; empty where none was sent.
     pub(crate) lateness: String,
     pub(crate) arms: Vec<Arm>,
+    /// Whole audiences that entered by hand.
+    pub(crate) runs: Vec<RunLine>,
     pub(crate) suppressed: Vec<ReasonCount>,
     /// How entries through several actions ended.
     pub(crate) ends: Vec<(&'static str, i64)>,
@@ -128,6 +130,15 @@ pub(crate) struct RefusalLine {
     pub(crate) explain: String,
 }
 
+pub(crate) struct RunLine {
+    pub(crate) name: String,
+    pub(crate) at: Moment,
+    pub(crate) audience: String,
+    pub(crate) asked: i64,
+    pub(crate) entered: i64,
+    pub(crate) is_over: bool,
+}
+
 pub(crate) struct TransitionLine {
     pub(crate) at: Moment,
     pub(crate) to: &'static str,
@@ -165,6 +176,7 @@ pub(crate) fn campaign_page(frame: Frame, known: Known, now: Timestamp) -> Campa
         users: stats.users,
         lateness: stats.latency.as_ref().map(lateness).unwrap_or_default(),
         arms: arms(&stats),
+        runs: stats.runs.iter().map(run_line).collect(),
         suppressed: sorted(
             stats.suppressed.iter().map(|row| count(suppression(row.reason()), row.count)).collect(),
         ),
@@ -209,6 +221,23 @@ pub(crate) fn send_line(send: &wire::Send) -> SendLine {
         state: send_state(send.state()),
         why: why(send),
         attempts: send.attempt_count,
+    }
+}
+
+fn run_line(run: &wire::EntryRun) -> RunLine {
+    let audience = run.audience.clone().unwrap_or_default();
+    let (include, exclude) = (audience.include_segments.iter(), audience.exclude_segments.iter());
+    let parts = Some(audience.r#where.clone()).filter(|text| !text.is_empty()).into_iter();
+    let parts = parts
+        .chain(include.map(|name| format!("in_segment(\"{name}\")")))
+        .chain(exclude.map(|name| format!("not in_segment(\"{name}\")")));
+    RunLine {
+        name: run.name.clone(),
+        at: Moment::at(run.started_at.as_ref()),
+        audience: parts.collect::<Vec<_>>().join(" and "),
+        asked: run.asked,
+        entered: run.entered,
+        is_over: run.ended_at.is_some(),
     }
 }
 

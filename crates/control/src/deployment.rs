@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 
 use crate::ears::Ears;
 use crate::followed::Followed;
+use crate::outcomes::Outcomes;
 use crate::status;
 use crate::trial::{Candidate, Trial};
 
@@ -47,6 +48,8 @@ pub struct Deployment {
     pub may_keep_secrets: bool,
     /// Segments and lists as they were last looked at.
     pub followed: Followed,
+    /// For callers that wait for what becomes of sends.
+    pub outcomes: Outcomes,
 }
 
 impl Deployment {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::entry_run::EntryRun;
 use campanile_core::limits;
 use campanile_core::segment::Named;
 use campanile_core::segments::Segments;
@@ -90,6 +91,10 @@ pub async fn used_by(
 fn uses(record: &CampaignRecord, segments: &Segments, group: Group<'_>) -> bool {
     if matches!(record.state, State::Draft | State::Ended) {
         return false;
+    }
+    let walked = record.runs.iter().filter(|run| run.closed_at.is_none()).filter_map(EntryRun::condition);
+    if walked.map(|condition| condition.named()).any(|named| group.is_in(&segments.through(&named))) {
+        return true;
     }
     // A definition that cannot be read keeps what it may use.
     Campaign::compile_saved(record.draft.clone(), record.created_at)

@@ -23,6 +23,7 @@ pub mod deployment;
 pub mod ears;
 pub mod followed;
 pub mod group_use;
+pub mod outcomes;
 pub mod user_changes;
 pub mod user_lists;
 
@@ -32,6 +33,7 @@ pub mod cancel_sends;
 pub mod delete_user;
 pub mod duplicate;
 pub mod enter_users;
+mod entry_runs;
 pub mod intake;
 pub mod known_names;
 pub mod listening;

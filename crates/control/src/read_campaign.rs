@@ -35,7 +35,7 @@ pub fn read_campaign(from: &wire::Campaign) -> Result<draft::Draft, Faults> {
     faults.or(draft)
 }
 
-fn audience(from: &wire::Audience) -> draft::Audience {
+pub(crate) fn audience(from: &wire::Audience) -> draft::Audience {
     draft::Audience {
         condition: from.r#where.clone(),
         include_segments: from.include_segments.clone(),

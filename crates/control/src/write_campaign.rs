@@ -34,14 +34,18 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
+pub fn write_audience(from: &draft::Audience) -> wire::Audience {
+    wire::Audience {
+        r#where: from.condition.clone(),
+        include_segments: from.include_segments.clone(),
+        exclude_segments: from.exclude_segments.clone(),
+        sticky: from.sticky,
+        holdback_percent: from.holdback_percent,
+    }
+}
+
 pub fn write_draft(from: &draft::Draft) -> wire::Campaign {
-    let audience = wire::Audience {
-        r#where: from.audience.condition.clone(),
-        include_segments: from.audience.include_segments.clone(),
-        exclude_segments: from.audience.exclude_segments.clone(),
-        sticky: from.audience.sticky,
-        holdback_percent: from.audience.holdback_percent,
-    };
+    let audience = write_audience(&from.audience);
     let limits = limits(&from.limits);
     wire::Campaign {
         id: from.id.clone(),

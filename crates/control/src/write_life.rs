@@ -86,6 +86,7 @@ mod tests {
             deleted_at: None,
             steps: false,
             action_names: Vec::new(),
+            runs: Vec::new(),
             transitions: Vec::new(),
             last_request: None,
             draft,

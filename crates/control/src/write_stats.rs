@@ -11,6 +11,7 @@ use campanile_core::reason::{EntryEnd, Refusal, Suppression};
 use campanile_core::slug::Slug;
 use campanile_proto::v1 as wire;
 
+use crate::entry_runs;
 use crate::write_campaign::{duration, timestamp};
 
 pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire::CampaignStats {
@@ -31,7 +32,7 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
             }
             Counter::Entered => stats.entered += n,
             Counter::Finished => stats.finished += n,
-            Counter::Open | Counter::Retrying(_) => {}
+            Counter::Open | Counter::Retrying(_) | Counter::Run(..) => {}
             Counter::Ended(end) => {
                 stats.entry_ends.push(wire::EntryEndCount { end: entry_end(end) as i32, count: n });
             }
@@ -101,6 +102,7 @@ pub fn write_stats(record: &CampaignRecord, counters: &[(Counter, i64)]) -> wire
     stats.suppressed = suppressed.into_iter().map(|(reason, n)| suppression_count(reason, n)).collect();
     stats.refused.sort_by_key(|row| row.reason);
     stats.entry_ends.sort_by_key(|row| row.end);
+    stats.runs = record.runs.iter().rev().map(|run| entry_runs::write(run, counters)).collect();
     for action in &mut stats.actions {
         action.suppressed.sort_by_key(|row| row.reason);
         action.variants.sort_by(|a, b| a.variant.cmp(&b.variant));

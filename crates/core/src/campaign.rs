@@ -12,7 +12,7 @@ use crate::campaign_delivery::{self, When, Zones};
 use crate::campaign_fields::{self, expression};
 use crate::clock_changes::{Passes, first_instant};
 use crate::delay::Delay;
-use crate::draft::{Draft, Kind, Late};
+use crate::draft::{self, Draft, Kind, Late};
 use crate::event_rule::EventRule;
 use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
@@ -75,7 +75,8 @@ impl Campaign {
         campaign_fields::check(&draft, &mut faults);
         campaign_fields::refuse_later(&draft, &mut faults);
         let zones = Zones::read(&draft.delivery, &mut faults);
-        let audience = audience(&draft, rules.segments, &mut faults);
+        let addresses_all = matches!(draft.delivery.kind, Some(Kind::OneTime(_) | Kind::Recurring(_)));
+        let audience = audience(&draft.audience, addresses_all, "audience", rules.segments, &mut faults);
         let is_chain = draft.actions.len() > 1;
         let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, is_chain, &mut faults);
         for (field, condition) in when.iter().flat_map(conditions) {
@@ -317,31 +318,47 @@ fn throttle(written: &str, faults: &mut Faults) -> Option<Throttle> {
     Throttle::parse(written).map_err(|text| faults.add("limits.throttle", text)).ok()
 }
 
+/// An audience that is addressed as a whole, wherever it was written: everybody must be meant on purpose.
+pub fn whole_audience(
+    written: &draft::Audience,
+    segments: &Segments,
+    path: &str,
+    faults: &mut Faults,
+) -> Option<Expression> {
+    audience(written, true, path, segments, faults).map(|(audience, _)| audience)
+}
+
 /// The audience, and its condition alone. Everybody is never the default where a whole audience is addressed.
-fn audience(draft: &Draft, segments: &Segments, faults: &mut Faults) -> Option<(Expression, Expression)> {
-    let (include, exclude) = (&draft.audience.include_segments, &draft.audience.exclude_segments);
-    let addresses_all = matches!(draft.delivery.kind, Some(Kind::OneTime(_) | Kind::Recurring(_)));
-    let written = match draft.audience.condition.trim() {
+fn audience(
+    audience: &draft::Audience,
+    addresses_all: bool,
+    path: &str,
+    segments: &Segments,
+    faults: &mut Faults,
+) -> Option<(Expression, Expression)> {
+    let (include, exclude) = (&audience.include_segments, &audience.exclude_segments);
+    let field = format!("{path}.where");
+    let written = match audience.condition.trim() {
         "" if addresses_all && include.is_empty() => {
-            faults.add("audience.where", "is missing: say who, or write everyone if everybody is meant");
+            faults.add(&field, "is missing: say who, or write everyone if everybody is meant");
             return None;
         }
         "" => "everyone",
-        _ => &draft.audience.condition,
+        _ => &audience.condition,
     };
-    for (names, field) in [(include, "audience.include_segments"), (exclude, "audience.exclude_segments")] {
+    for (names, what) in [(include, "include_segments"), (exclude, "exclude_segments")] {
         let named = Named { segments: names.clone(), ..Named::default() };
-        segments.check(&named, field, faults);
+        segments.check(&named, &format!("{path}.{what}"), faults);
     }
-    let condition = expression(written, Scope::Audience, "audience.where", faults)?;
-    segments.check(&condition.named(), "audience.where", faults);
+    let condition = expression(written, Scope::Audience, &field, faults)?;
+    segments.check(&condition.named(), &field, faults);
     if include.iter().chain(exclude).any(|name| campaign_fields::check_slug(name).is_err()) {
         return None;
     }
     match Expression::audience(written, include, exclude) {
         Ok(audience) => Some((audience, condition)),
         Err(wrong) => {
-            wrong.into_iter().for_each(|fault| faults.add("audience.where", fault.text));
+            wrong.into_iter().for_each(|fault| faults.add(&field, fault.text));
             None
         }
     }

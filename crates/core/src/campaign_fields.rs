@@ -93,7 +93,7 @@ pub fn check_slug(slug: &str) -> Result<(), String> {
 }
 
 /// Segments that an audience includes or excludes.
-fn check_segments(names: &[String], field: &str, faults: &mut Faults) {
+pub fn check_segments(names: &[String], field: &str, faults: &mut Faults) {
     if names.len() > limits::AUDIENCE_SEGMENTS_MAX {
         let most = limits::AUDIENCE_SEGMENTS_MAX;
         faults.add(field, format!("has {} segments, at most {most} are allowed", names.len()));

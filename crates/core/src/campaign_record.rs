@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY, STEPS};
 use crate::draft::{Draft, IfPending, Kind};
+use crate::entry_run::EntryRun;
 use crate::limits;
 use crate::number::{CampaignNo, Shard, UserNo};
 
@@ -62,6 +63,9 @@ pub struct CampaignRecord {
     /// Planned sends that somebody cancelled.
     #[serde(default, skip_serializing_if = "Cancelled::is_empty")]
     pub cancelled: Cancelled,
+    /// Manual entries of whole audiences, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<EntryRun>,
     /// Nobody finds it any more; what is left of its sends ends unsent. Its id stays taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
@@ -159,6 +163,7 @@ impl CampaignRecord {
             deleted_at: None,
             steps: false,
             action_names: Vec::new(),
+            runs: Vec::new(),
             transitions: Vec::new(),
             last_request: None,
             draft,

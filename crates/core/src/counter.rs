@@ -37,8 +37,17 @@ pub enum Counter {
     ConvertedHeldBack(u8),
     /// Of the pending: those attempted already.
     Retrying(u8),
+    /// What a manual entry of an audience does, by the slot of its run.
+    Run(u8, RunCounter),
     /// How sends of one variant of the action ended, and its POSTs; not those whose sender died too often.
     Variant(u8, Slug, VariantCounter),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RunCounter {
+    /// Users of the run's audience.
+    Asked,
+    Entered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +120,8 @@ impl Counter {
             Counter::ConvertedHeldBack(a) => format!("converted_held_back.{a}"),
             Counter::Variant(a, name, of) => format!("variant.{a}.{}.{}", name.as_str(), of.field()),
             Counter::Retrying(a) => format!("retrying.{a}"),
+            Counter::Run(slot, RunCounter::Asked) => format!("run.{slot}.asked"),
+            Counter::Run(slot, RunCounter::Entered) => format!("run.{slot}.entered"),
         }
     }
 
@@ -139,6 +150,11 @@ impl Counter {
             "converted" => Counter::Converted(action()?),
             "converted_held_back" => Counter::ConvertedHeldBack(action()?),
             "retrying" => Counter::Retrying(action()?),
+            "run" => match parts.next()? {
+                "asked" => Counter::Run(action()?, RunCounter::Asked),
+                "entered" => Counter::Run(action()?, RunCounter::Entered),
+                _ => return None,
+            },
             "variant" => {
                 let name = Slug::new(parts.next()?)?;
                 let of = VariantCounter::parse(parts.next()?, parts.next())?;

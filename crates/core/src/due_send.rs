@@ -18,6 +18,7 @@ use std::fmt;
 
 use data_encoding::BASE32_DNSSEC;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::number::{CampaignNo, DestinationNo, Layout, Shard, UserNo, instant, millis};
 
@@ -43,7 +44,7 @@ pub enum EntryKind {
 }
 
 /// The gates a manual entry asked to skip.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Skip {
     pub audience: bool,
     pub caps: bool,

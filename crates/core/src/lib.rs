@@ -123,6 +123,7 @@ pub mod deployment_limits;
 pub mod destination;
 pub mod destination_port;
 pub mod draft;
+pub mod entry_run;
 pub mod history_port;
 pub mod manual_clock;
 pub mod ports;

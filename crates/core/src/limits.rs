@@ -36,6 +36,14 @@ pub const BATCH_ITEMS_MAX: usize = 1_000;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Users of one `EnterUsers` by id.
 pub const ENTER_USERS_MAX: usize = 10_000;
+/// Users of one `EnterUsers` that waits for what becomes of them.
+pub const WAIT_USERS_MAX: usize = 1_000;
+/// How long it waits.
+pub const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Manual entries of whole audiences kept with a campaign, each for a day at least after it is over.
+pub const ENTRY_RUNS_MAX: usize = 64;
+/// Those of them that are walked at once.
+pub const ENTRY_RUNS_OPEN_MAX: usize = 8;
 
 /// A campaign's title, in bytes.
 pub const TITLE_BYTES_MAX: usize = 200;

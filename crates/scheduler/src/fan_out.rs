@@ -1,11 +1,12 @@
-//! The fan-out: walks open occurrences over the users of every shard, a chunk at a time, by a stored cursor. Killed anywhere, it is
-//! resumed by any scheduler, and everybody enters once.
+//! The fan-out: walks open occurrences, and manual entries of whole audiences, over the users of every shard, a chunk at a time, by a stored
+//! cursor. Killed anywhere, it is resumed by any scheduler, and everybody enters once.
 //!
 //! `plan` decides about a chunk. Nobody enters while a campaign is paused; once it is over, what was not walked stays unwalked.
 
 use std::collections::HashMap;
 
 use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, State};
+use campanile_core::entry_run::EntryRun;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::own_zone;
@@ -13,6 +14,7 @@ use campanile_core::ports::{Advance, Advanced, OccurrenceKey, Store, StoreError}
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
+use crate::entry_runs;
 use crate::plan::{Chunk, Plan, Planned, plan};
 use crate::shards::{self, Troubles};
 
@@ -142,7 +144,7 @@ impl FanOut {
         }
         // One at a time: the next needs the record as it is then.
         if is_done && !did.closed.iter().any(|closed| closed.no == record.no) {
-            let closed = close(store, shards, record, open).await;
+            let closed = close(store, shards, record, open, now).await;
             did.closed.extend(shards::aside(closed, &place, troubles)?.flatten());
             did.more = true;
             self.full.retain(|(full, _), _| *full != occurrence);
@@ -215,8 +217,10 @@ async fn walk_shard(
     shard: Shard,
     now: Timestamp,
 ) -> Result<Walked, StoreError> {
-    let takes_joiners = planned.campaign.zones.are_own;
-    let walk = store.walk(shard, occurrence, takes_joiners, limits::ADVANCE_MAX).await?;
+    let run = record.run_at(occurrence.at);
+    let takes_joiners = planned.campaign.zones.are_own && run.is_none();
+    let limit = run.map_or(limits::ADVANCE_MAX, entry_runs::chunk);
+    let walk = store.walk(shard, occurrence, takes_joiners, limit).await?;
     if walk.begun && walk.cursor >= walk.until {
         let may_join = takes_joiners && now < own_zone::closes_at(occurrence.at);
         return Ok(if may_join { Walked::Resting } else { Walked::Done });
@@ -226,12 +230,21 @@ async fn walk_shard(
     }
     // Numbers may be missing, so a chunk that is not full has reached the last number that belongs.
     let to = match walk.users.last() {
-        Some(last) if walk.users.len() >= limits::ADVANCE_MAX => last.no.0,
+        Some(last) if walk.users.len() >= limit => last.no.0,
         _ => walk.until,
     };
-    let chunk = Chunk { occurrence, users: &walk.users, last: walk.last };
-    let Plan { entries, ended, counts } =
-        plan(record, &planned, (store.layout(), &campaigns.segments), chunk, now);
+    let Plan { entries, ended, counts } = match run {
+        Some(run) => {
+            let audience = run.condition().ok_or_else(|| unreadable(run))?;
+            let place = (store.layout(), shard);
+            let of = (run, &audience);
+            entry_runs::walk(record, &planned, place, of, &walk.users, (&campaigns.segments, now))
+        }
+        None => {
+            let chunk = Chunk { occurrence, users: &walk.users, last: walk.last };
+            plan(record, &planned, (store.layout(), &campaigns.segments), chunk, now)
+        }
+    };
     let (users, entered) = (walk.users.len(), entries.len() + ended.len());
     let advance = Advance { occurrence, from: walk.cursor, to, entries, ended, counts };
     Ok(match store.advance(shard, &advance).await? {
@@ -241,6 +254,11 @@ async fn walk_shard(
     })
 }
 
+fn unreadable(run: &EntryRun) -> StoreError {
+    let text = "its audience cannot be read".to_owned();
+    StoreError::Foreign { place: format!("run {:?}", run.name), text }
+}
+
 /// All shards are done: their cursors may go, and the record no longer lists the occurrence. `None`: somebody else changed the record;
 /// look again.
 async fn close(
@@ -248,6 +266,7 @@ async fn close(
     shards: &[Shard],
     record: &CampaignRecord,
     open: &OpenOccurrence,
+    now: Timestamp,
 ) -> Result<Option<CampaignRecord>, StoreError> {
     let occurrence = OccurrenceKey { campaign: record.no, at: open.at };
     for (_, closed) in shards::each(shards, |shard| store.close_occurrence(shard, occurrence)).await {
@@ -255,5 +274,6 @@ async fn close(
     }
     let mut record = record.clone();
     record.schedule.open.retain(|other| other != open);
+    record.close_run(open.at, now);
     store.save_campaign(record).await
 }

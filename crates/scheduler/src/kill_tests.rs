@@ -1,9 +1,10 @@
 //! Killed between any two steps, again and again, or raced: everybody enters once.
 
-use campanile_core::campaign_record::State;
-use campanile_core::counter::Counter;
-use campanile_core::draft::Kind;
-use campanile_core::ports::StoreError;
+use campanile_core::campaign_record::{OpenOccurrence, State};
+use campanile_core::counter::{Counter, RunCounter};
+use campanile_core::draft::{Audience, Kind};
+use campanile_core::entry_run::{EntryRun, RunCounts};
+use campanile_core::ports::{Campaigns, StoreError};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
@@ -56,6 +57,66 @@ async fn killed_between_any_two_steps_everybody_is_entered_once() {
         half_steps += 1;
     }
     assert!(half_steps > 60, "the run was cut at every one of {half_steps} places");
+}
+
+/// A whole audience entered by hand under a scheduler that is killed at this half step; then another takes over.
+async fn run_survives(half_steps: i64) -> bool {
+    let mut world = World::new();
+    world.users(1..=1_010, |n| json!({"odd": n % 2 == 1})).await;
+    let no = world.activate(with_id("by-hand", draft(Kind::Manual))).await.no;
+    let mut record = world.campaign("by-hand").await;
+    let at = world.now();
+    record.schedule.open.push(OpenOccurrence { at, revision: record.revision });
+    record.runs.push(EntryRun {
+        name: "r-1".to_owned(),
+        body: String::new(),
+        at,
+        revision: record.revision,
+        audience: Audience { condition: "user.odd".to_owned(), ..Audience::default() },
+        values: serde_json::Map::new(),
+        skip: Default::default(),
+        slot: 3,
+        before: RunCounts::default(),
+        closed_at: None,
+    });
+    world.store.save_campaign(record).await.unwrap().unwrap();
+    world.store.break_after(half_steps);
+    let mut killed = world.scheduler();
+    while !world.store.has_broken() {
+        match killed.pass(world.now()).await {
+            Ok(_) if world.campaign("by-hand").await.schedule.open.is_empty() => break,
+            Ok(_) => world.clock.advance(SignedDuration::from_millis(400)),
+            Err(StoreError::Away(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let has_broken = world.store.has_broken();
+    world.store.break_after(i64::MAX);
+    let mut next = world.scheduler();
+    world.drain(&mut next).await;
+    assert_eq!(world.reached(no), (505, 1), "after {half_steps}");
+    for (counter, n) in [
+        (Counter::Entered, 505),
+        (Counter::Triggered, 505),
+        (Counter::Delivered(0), 505),
+        (Counter::Run(3, RunCounter::Asked), 505),
+        (Counter::Run(3, RunCounter::Entered), 505),
+    ] {
+        assert_eq!(world.count(no, counter).await, n, "{counter:?} after {half_steps}");
+    }
+    let record = world.campaign("by-hand").await;
+    assert!(record.schedule.open.is_empty() && record.runs[0].closed_at.is_some(), "after {half_steps}");
+    assert_eq!(record.state, State::Active);
+    has_broken
+}
+
+#[tokio::test]
+async fn killed_between_any_two_steps_a_run_enters_everybody_once() {
+    let mut half_steps = 0;
+    while run_survives(half_steps).await {
+        half_steps += 1;
+    }
+    assert!(half_steps > 15, "the run was cut at every one of {half_steps} places");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

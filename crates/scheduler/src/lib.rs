@@ -6,6 +6,7 @@
 pub mod run;
 
 pub mod entering;
+pub mod entry_runs;
 pub mod manual;
 pub mod occurrence;
 pub mod plan;

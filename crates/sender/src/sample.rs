@@ -63,6 +63,7 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         deleted_at: None,
         steps: false,
         action_names: Vec::new(),
+        runs: Vec::new(),
         transitions: Vec::new(),
         last_request: None,
         draft,

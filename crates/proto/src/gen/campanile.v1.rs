@@ -1546,51 +1546,6 @@ impl SuppressionReason {
         }
     }
 }
-/// How an entry of a campaign of several actions ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum EntryEnd {
-    /// Not told; never reported.
-    Unspecified = 0,
-    /// Nothing more was owed.
-    Completed = 1,
-    /// The user did an event of exit_on.
-    Exited = 2,
-    /// An action failed or was suppressed, and does not say continue_on_failure.
-    PreviousFailed = 3,
-    /// What an action waited for did not come in time.
-    StepMissed = 4,
-    /// The campaign ended, or the user is gone.
-    CampaignEnded = 5,
-}
-impl EntryEnd {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "ENTRY_END_UNSPECIFIED",
-            Self::Completed => "ENTRY_END_COMPLETED",
-            Self::Exited => "ENTRY_END_EXITED",
-            Self::PreviousFailed => "ENTRY_END_PREVIOUS_FAILED",
-            Self::StepMissed => "ENTRY_END_STEP_MISSED",
-            Self::CampaignEnded => "ENTRY_END_CAMPAIGN_ENDED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "ENTRY_END_UNSPECIFIED" => Some(Self::Unspecified),
-            "ENTRY_END_COMPLETED" => Some(Self::Completed),
-            "ENTRY_END_EXITED" => Some(Self::Exited),
-            "ENTRY_END_PREVIOUS_FAILED" => Some(Self::PreviousFailed),
-            "ENTRY_END_STEP_MISSED" => Some(Self::StepMissed),
-            "ENTRY_END_CAMPAIGN_ENDED" => Some(Self::CampaignEnded),
-            _ => None,
-        }
-    }
-}
 /// One gate and how it came out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DecisionStep {
@@ -1673,8 +1628,6 @@ pub enum DecisionOutcome {
     Suppressed = 3,
     /// It waits and is asked again.
     Waits = 4,
-    /// In a campaign of several actions: it is passed over, and the next action considered.
-    Skipped = 5,
 }
 impl DecisionOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1688,7 +1641,6 @@ impl DecisionOutcome {
             Self::Refused => "DECISION_OUTCOME_REFUSED",
             Self::Suppressed => "DECISION_OUTCOME_SUPPRESSED",
             Self::Waits => "DECISION_OUTCOME_WAITS",
-            Self::Skipped => "DECISION_OUTCOME_SKIPPED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1699,7 +1651,6 @@ impl DecisionOutcome {
             "DECISION_OUTCOME_REFUSED" => Some(Self::Refused),
             "DECISION_OUTCOME_SUPPRESSED" => Some(Self::Suppressed),
             "DECISION_OUTCOME_WAITS" => Some(Self::Waits),
-            "DECISION_OUTCOME_SKIPPED" => Some(Self::Skipped),
             _ => None,
         }
     }
@@ -2189,8 +2140,6 @@ pub enum SendState {
     Failed = 3,
     /// Deliberately not sent.
     Suppressed = 4,
-    /// Passed over in a campaign of several actions: its condition was false, or what it waited for did not come. Not counted as planned.
-    Skipped = 5,
 }
 impl SendState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2204,7 +2153,6 @@ impl SendState {
             Self::Delivered => "SEND_STATE_DELIVERED",
             Self::Failed => "SEND_STATE_FAILED",
             Self::Suppressed => "SEND_STATE_SUPPRESSED",
-            Self::Skipped => "SEND_STATE_SKIPPED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2215,7 +2163,6 @@ impl SendState {
             "SEND_STATE_DELIVERED" => Some(Self::Delivered),
             "SEND_STATE_FAILED" => Some(Self::Failed),
             "SEND_STATE_SUPPRESSED" => Some(Self::Suppressed),
-            "SEND_STATE_SKIPPED" => Some(Self::Skipped),
             _ => None,
         }
     }
@@ -3787,7 +3734,7 @@ pub struct EnterUsersRequest {
     /// The campaign's id; its delivery is manual and it is active. Required.
     #[prost(string, tag = "1")]
     pub campaign_id: ::prost::alloc::string::String,
-    /// The users, 1 to 10,000, each once.
+    /// The users, 1 to 10,000, each once. Either these or an audience.
     #[prost(message, repeated, tag = "2")]
     pub users: ::prost::alloc::vec::Vec<UserToEnter>,
     /// What not to look at for these entries.
@@ -3796,10 +3743,24 @@ pub struct EnterUsersRequest {
     /// True: a user that does not exist is created, without attributes, instead of being refused (unknown_user).
     #[prost(bool, tag = "4")]
     pub create_missing: bool,
-    /// Makes the call safe to repeat: the same id within 24 h makes no second entry and gives the first answer again. At
-    /// most 128 bytes.
+    /// Makes the call safe to repeat: the same id within 24 h makes no second entry and gives the first answer again; of an
+    /// audience, how far its run is. At most 128 bytes.
     #[prost(string, tag = "5")]
     pub request_id: ::prost::alloc::string::String,
+    /// Everybody for whom this holds, instead of named users: "everyone" must be written. They enter in a run of their own in
+    /// the background; the campaign's own audience is asked as well, unless it is to be skipped. Its sticky and
+    /// holdback_percent stay empty.
+    #[prost(message, optional, tag = "6")]
+    pub audience: ::core::option::Option<Audience>,
+    /// A JSON object of values for every one who has none of their own, at most 64 KiB. Empty: none.
+    #[prost(string, tag = "7")]
+    pub values: ::prost::alloc::string::String,
+    /// Answer only when the first send of each has ended, or after this long: at most 10 s, for at most 1,000 named users.
+    #[prost(message, optional, tag = "8")]
+    pub wait: ::core::option::Option<::prost_types::Duration>,
+    /// True: answer what would be, for an audience with how many, and do nothing.
+    #[prost(bool, tag = "9")]
+    pub validate_only: bool,
 }
 impl ::prost::Name for EnterUsersRequest {
     const NAME: &'static str = "EnterUsersRequest";
@@ -3844,6 +3805,9 @@ pub struct EnterUsersResponse {
     /// How many were refused.
     #[prost(int64, tag = "3")]
     pub refused: i64,
+    /// Of an audience: its run and how far it is. The counts above are the run's.
+    #[prost(message, optional, tag = "4")]
+    pub run: ::core::option::Option<EntryRun>,
 }
 impl ::prost::Name for EnterUsersResponse {
     const NAME: &'static str = "EnterUsersResponse";
@@ -3853,6 +3817,41 @@ impl ::prost::Name for EnterUsersResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.EnterUsersResponse".into()
+    }
+}
+/// A whole audience on its way into a campaign by hand. The last 64 are kept, each for a day at least after it is over.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EntryRun {
+    /// The id of its request. Empty where it was only asked what would be.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whom it asks.
+    #[prost(message, optional, tag = "2")]
+    pub audience: ::core::option::Option<Audience>,
+    /// Users of the audience so far; entered or refused.
+    #[prost(int64, tag = "3")]
+    pub asked: i64,
+    /// Of these, those who entered.
+    #[prost(int64, tag = "4")]
+    pub entered: i64,
+    /// Of these, those who did not; the campaign's counters say why.
+    #[prost(int64, tag = "5")]
+    pub refused: i64,
+    /// When it began.
+    #[prost(message, optional, tag = "6")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When everybody had been asked; left out while it goes on.
+    #[prost(message, optional, tag = "7")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for EntryRun {
+    const NAME: &'static str = "EntryRun";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EntryRun".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EntryRun".into()
     }
 }
 /// What became of one user who was to enter.
@@ -3870,6 +3869,9 @@ pub struct EnteredUser {
     /// More about the refusal, such as the condition that was false or the values that are missing.
     #[prost(string, tag = "4")]
     pub detail: ::prost::alloc::string::String,
+    /// With wait: what became of the first send until then.
+    #[prost(message, optional, tag = "5")]
+    pub outcome: ::core::option::Option<Send>,
 }
 impl ::prost::Name for EnteredUser {
     const NAME: &'static str = "EnteredUser";
@@ -3976,9 +3978,9 @@ pub struct CampaignStats {
     /// The same of those held back: what would have happened anyway.
     #[prost(int64, tag = "19")]
     pub held_back_converted: i64,
-    /// With several actions: how the entries that are over ended; what no entry ended as is left out.
-    #[prost(message, repeated, tag = "20")]
-    pub entry_ends: ::prost::alloc::vec::Vec<EntryEndCount>,
+    /// Whole audiences that entered by hand, the newest first.
+    #[prost(message, repeated, tag = "21")]
+    pub runs: ::prost::alloc::vec::Vec<EntryRun>,
 }
 impl ::prost::Name for CampaignStats {
     const NAME: &'static str = "CampaignStats";
@@ -4018,26 +4020,6 @@ impl ::prost::Name for Latency {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.Latency".into()
-    }
-}
-/// How many entries ended in one way.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EntryEndCount {
-    /// How.
-    #[prost(enumeration = "EntryEnd", tag = "1")]
-    pub end: i32,
-    /// How many.
-    #[prost(int64, tag = "2")]
-    pub count: i64,
-}
-impl ::prost::Name for EntryEndCount {
-    const NAME: &'static str = "EntryEndCount";
-    const PACKAGE: &'static str = "campanile.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "campanile.v1.EntryEndCount".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/campanile.v1.EntryEndCount".into()
     }
 }
 /// Counters of one action of a campaign.
@@ -4186,9 +4168,6 @@ pub struct PreviewSendRequest {
     /// The values of a manual entry, a JSON object. Empty: none.
     #[prost(string, tag = "6")]
     pub values: ::prost::alloc::string::String,
-    /// The name of the action that is previewed. Empty: the first one. A later one is rendered as if the one before had been delivered and answered 200.
-    #[prost(string, tag = "7")]
-    pub action: ::prost::alloc::string::String,
     /// What is previewed. Required.
     #[prost(oneof = "preview_send_request::Subject", tags = "1, 2")]
     pub subject: ::core::option::Option<preview_send_request::Subject>,
@@ -4260,9 +4239,6 @@ pub struct SendTestRequest {
     /// The values of a manual entry, a JSON object. Empty: none.
     #[prost(string, tag = "6")]
     pub values: ::prost::alloc::string::String,
-    /// The name of the action that is posted. Empty: the first one. A later one is rendered as if the one before had been delivered and answered 200.
-    #[prost(string, tag = "7")]
-    pub action: ::prost::alloc::string::String,
     /// What is sent. Required.
     #[prost(oneof = "send_test_request::Subject", tags = "1, 2")]
     pub subject: ::core::option::Option<send_test_request::Subject>,
