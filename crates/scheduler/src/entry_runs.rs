@@ -33,6 +33,7 @@ pub fn asks(
         profile: &user.profile,
         event: None,
         values: Some(&run.values),
+        previous: None,
         as_of: run.at,
         now,
         segments,

@@ -1546,6 +1546,51 @@ impl SuppressionReason {
         }
     }
 }
+/// How an entry of a campaign of several actions ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EntryEnd {
+    /// Not told; never reported.
+    Unspecified = 0,
+    /// Nothing more was owed.
+    Completed = 1,
+    /// The user did an event of exit_on.
+    Exited = 2,
+    /// An action failed or was suppressed, and does not say continue_on_failure.
+    PreviousFailed = 3,
+    /// What an action waited for did not come in time.
+    StepMissed = 4,
+    /// The campaign ended, or the user is gone.
+    CampaignEnded = 5,
+}
+impl EntryEnd {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENTRY_END_UNSPECIFIED",
+            Self::Completed => "ENTRY_END_COMPLETED",
+            Self::Exited => "ENTRY_END_EXITED",
+            Self::PreviousFailed => "ENTRY_END_PREVIOUS_FAILED",
+            Self::StepMissed => "ENTRY_END_STEP_MISSED",
+            Self::CampaignEnded => "ENTRY_END_CAMPAIGN_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENTRY_END_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENTRY_END_COMPLETED" => Some(Self::Completed),
+            "ENTRY_END_EXITED" => Some(Self::Exited),
+            "ENTRY_END_PREVIOUS_FAILED" => Some(Self::PreviousFailed),
+            "ENTRY_END_STEP_MISSED" => Some(Self::StepMissed),
+            "ENTRY_END_CAMPAIGN_ENDED" => Some(Self::CampaignEnded),
+            _ => None,
+        }
+    }
+}
 /// One gate and how it came out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DecisionStep {
@@ -1628,6 +1673,8 @@ pub enum DecisionOutcome {
     Suppressed = 3,
     /// It waits and is asked again.
     Waits = 4,
+    /// In a campaign of several actions: it is passed over, and the next action considered.
+    Skipped = 5,
 }
 impl DecisionOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1641,6 +1688,7 @@ impl DecisionOutcome {
             Self::Refused => "DECISION_OUTCOME_REFUSED",
             Self::Suppressed => "DECISION_OUTCOME_SUPPRESSED",
             Self::Waits => "DECISION_OUTCOME_WAITS",
+            Self::Skipped => "DECISION_OUTCOME_SKIPPED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1651,6 +1699,7 @@ impl DecisionOutcome {
             "DECISION_OUTCOME_REFUSED" => Some(Self::Refused),
             "DECISION_OUTCOME_SUPPRESSED" => Some(Self::Suppressed),
             "DECISION_OUTCOME_WAITS" => Some(Self::Waits),
+            "DECISION_OUTCOME_SKIPPED" => Some(Self::Skipped),
             _ => None,
         }
     }
@@ -2140,6 +2189,8 @@ pub enum SendState {
     Failed = 3,
     /// Deliberately not sent.
     Suppressed = 4,
+    /// Passed over in a campaign of several actions: its condition was false, or what it waited for did not come. Not counted as planned.
+    Skipped = 5,
 }
 impl SendState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2153,6 +2204,7 @@ impl SendState {
             Self::Delivered => "SEND_STATE_DELIVERED",
             Self::Failed => "SEND_STATE_FAILED",
             Self::Suppressed => "SEND_STATE_SUPPRESSED",
+            Self::Skipped => "SEND_STATE_SKIPPED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2163,6 +2215,7 @@ impl SendState {
             "SEND_STATE_DELIVERED" => Some(Self::Delivered),
             "SEND_STATE_FAILED" => Some(Self::Failed),
             "SEND_STATE_SUPPRESSED" => Some(Self::Suppressed),
+            "SEND_STATE_SKIPPED" => Some(Self::Skipped),
             _ => None,
         }
     }
@@ -3978,6 +4031,9 @@ pub struct CampaignStats {
     /// The same of those held back: what would have happened anyway.
     #[prost(int64, tag = "19")]
     pub held_back_converted: i64,
+    /// With several actions: how the entries that are over ended; what no entry ended as is left out.
+    #[prost(message, repeated, tag = "20")]
+    pub entry_ends: ::prost::alloc::vec::Vec<EntryEndCount>,
     /// Whole audiences that entered by hand, the newest first.
     #[prost(message, repeated, tag = "21")]
     pub runs: ::prost::alloc::vec::Vec<EntryRun>,
@@ -4020,6 +4076,26 @@ impl ::prost::Name for Latency {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/campanile.v1.Latency".into()
+    }
+}
+/// How many entries ended in one way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EntryEndCount {
+    /// How.
+    #[prost(enumeration = "EntryEnd", tag = "1")]
+    pub end: i32,
+    /// How many.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+}
+impl ::prost::Name for EntryEndCount {
+    const NAME: &'static str = "EntryEndCount";
+    const PACKAGE: &'static str = "campanile.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "campanile.v1.EntryEndCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/campanile.v1.EntryEndCount".into()
     }
 }
 /// Counters of one action of a campaign.
@@ -4168,6 +4244,9 @@ pub struct PreviewSendRequest {
     /// The values of a manual entry, a JSON object. Empty: none.
     #[prost(string, tag = "6")]
     pub values: ::prost::alloc::string::String,
+    /// The name of the action that is previewed. Empty: the first one. A later one is rendered as if the one before had been delivered and answered 200.
+    #[prost(string, tag = "7")]
+    pub action: ::prost::alloc::string::String,
     /// What is previewed. Required.
     #[prost(oneof = "preview_send_request::Subject", tags = "1, 2")]
     pub subject: ::core::option::Option<preview_send_request::Subject>,
@@ -4239,6 +4318,9 @@ pub struct SendTestRequest {
     /// The values of a manual entry, a JSON object. Empty: none.
     #[prost(string, tag = "6")]
     pub values: ::prost::alloc::string::String,
+    /// The name of the action that is posted. Empty: the first one. A later one is rendered as if the one before had been delivered and answered 200.
+    #[prost(string, tag = "7")]
+    pub action: ::prost::alloc::string::String,
     /// What is sent. Required.
     #[prost(oneof = "send_test_request::Subject", tags = "1, 2")]
     pub subject: ::core::option::Option<send_test_request::Subject>,
