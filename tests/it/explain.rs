@@ -28,7 +28,7 @@ limits: {{retry: {{waits: [1s]}}}}
     )
 }
 
-async fn explain(running: &Running, user: &str, campaign: &str) -> wire::ExplainSendResponse {
+pub(crate) async fn explain(running: &Running, user: &str, campaign: &str) -> wire::ExplainSendResponse {
     explain_with(running, user, campaign, None, "").await
 }
 

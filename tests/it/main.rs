@@ -57,6 +57,7 @@ mod far_ends;
 mod first_hour;
 mod happenings;
 mod health;
+mod history;
 mod http_intake;
 mod manual;
 mod many_processes;

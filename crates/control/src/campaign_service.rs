@@ -18,7 +18,7 @@ use crate::dry_run::Answers;
 use crate::duplicate::duplicate;
 use crate::enter_users;
 use crate::estimate::estimate;
-use crate::known_names::unknown_attributes;
+use crate::known_names::{unknown_attributes, unknown_campaigns};
 use crate::pending::pending;
 use crate::plan_campaign::plan_campaign;
 use crate::preview;
@@ -201,6 +201,7 @@ impl CampaignService for Campaigns {
                     warnings(&campaign),
                     findings(&of_definition(&campaign, self.deployment.now())),
                     unknown_attributes(&self.deployment, &campaign).await?,
+                    unknown_campaigns(&self.deployment, &campaign).await?,
                 ]
                 .concat(),
                 expressions: campaign

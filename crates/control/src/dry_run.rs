@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use campanile_core::campaign::Campaign;
 use campanile_core::limits;
 use campanile_core::number::{Shard, UserNo};
 use campanile_core::ports::StoredUser;
@@ -14,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::deployment::Deployment;
+use crate::histories;
 use crate::status;
 
 pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -67,13 +69,15 @@ where
 /// Shows a shard's users to `look`, a page at a time; other work gets its turn after each.
 pub async fn everybody(
     deployment: &Deployment,
+    campaign: &Campaign,
     shard: Shard,
     mut look: impl FnMut(&[StoredUser]) -> Result<(), Status>,
 ) -> Result<(), Status> {
     let mut after = UserNo(0);
     loop {
-        let page =
+        let mut page =
             deployment.store.list_users(shard, after, limits::ADVANCE_MAX).await.map_err(status::store)?;
+        histories::fill(deployment, campaign, shard, &mut page).await?;
         after = page.last().map_or(after, |user| user.no);
         look(&page)?;
         if page.len() < limits::ADVANCE_MAX {

@@ -26,6 +26,7 @@ use tonic::Status;
 
 use crate::deployment::Deployment;
 use crate::entry_runs;
+use crate::histories;
 use crate::intake::by_shard;
 use crate::read_campaign;
 use crate::read_items::{check_client_id, check_user_id, read_values};
@@ -185,6 +186,18 @@ struct Entering<'a> {
 }
 
 impl Entering<'_> {
+    async fn looked_back(
+        &self,
+        shard: Shard,
+        opened: Vec<Option<StoredUser>>,
+    ) -> Result<Vec<Option<StoredUser>>, Status> {
+        let is_there: Vec<bool> = opened.iter().map(Option::is_some).collect();
+        let mut users: Vec<StoredUser> = opened.into_iter().flatten().collect();
+        histories::fill(self.deployment, self.planned.campaign, shard, &mut users).await?;
+        let mut users = users.into_iter();
+        Ok(is_there.into_iter().map(|is_there| if is_there { users.next() } else { None }).collect())
+    }
+
     async fn enter_chunk(
         &self,
         shard: Shard,
@@ -199,6 +212,7 @@ impl Entering<'_> {
         let (creates, is_real) = (self.request.create_missing, !self.request.validate_only);
         let create = (creates && is_real).then_some(now);
         let opened = store.open_users(shard, &ids, create).await.map_err(status::store)?;
+        let opened = self.looked_back(shard, opened).await?;
         let imagined =
             |id: &String| StoredUser { no: UserNo(0), version: 0, profile: Profile::new(id.clone(), now) };
         let asked: Vec<Asked> = places

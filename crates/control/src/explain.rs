@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use tonic::Status;
 
 use crate::deployment::Deployment;
+use crate::histories;
 use crate::imagined::{self, Asked, Imagined, Subject};
 use crate::preview::{first_attempt, shown};
 use crate::recent_events::{self, Filter};
@@ -49,8 +50,9 @@ pub async fn explain(
     let (_, mut imagined) = imagined::read(asked, now)?;
     let (record, campaign) = imagined::subject(deployment, Some(Subject::Stored(campaign_id)), now).await?;
     imagined.take_event_for(&record.draft);
-    let user = deployment.known_user(&user_id).await?;
+    let mut user = deployment.known_user(&user_id).await?;
     let shard = deployment.store.layout().shard_of(&user_id);
+    histories::fill(deployment, &campaign, shard, std::slice::from_mut(&mut user)).await?;
     let filter = Filter { user: Some((shard, user.no)), campaign: Some(record.no), ..Filter::default() };
     let recent = recent_events::latest(deployment, &filter, limits::RECENT_MAX).await?;
     let mut profile = user.profile.clone();

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tonic::Status;
 
 use crate::deployment::Deployment;
+use crate::histories;
 use crate::read_campaign::read_campaign;
 use crate::read_items::{check_user_id, read_event, read_user, read_values};
 use crate::status;
@@ -41,6 +42,21 @@ pub struct Imagined {
 pub enum Subject {
     Stored(String),
     Written(Box<wire::Campaign>),
+}
+
+impl Imagined {
+    /// What the user really had of the campaigns that are asked about; who is made up had nothing.
+    pub async fn look_back(&mut self, deployment: &Deployment, campaign: &Campaign) -> Result<(), Status> {
+        let Some(profile) = self.profile.as_mut().filter(|_| !campaign.looks_back.is_empty()) else {
+            return Ok(());
+        };
+        let shard = deployment.store.layout().shard_of(&profile.id);
+        if let Some(mut user) = deployment.user(&profile.id).await? {
+            histories::fill(deployment, campaign, shard, std::slice::from_mut(&mut user)).await?;
+            profile.histories = user.profile.histories;
+        }
+        Ok(())
+    }
 }
 
 /// Everything that is wrong with it at once; nothing is looked up.

@@ -44,7 +44,8 @@ impl<'a> ImaginedTrial<'a> {
         now: Timestamp,
     ) -> Result<ImaginedTrial<'a>, Status> {
         let (record, campaign) = imagined::subject(deployment, subject, now).await?;
-        let imagined = imagined::imagine(deployment, asked, &record.draft, now).await?;
+        let mut imagined = imagined::imagine(deployment, asked, &record.draft, now).await?;
+        imagined.look_back(deployment, &campaign).await?;
         let secrets = Secrets::from_iter(deployment.store.secrets().await.map_err(status::store)?);
         let segments = deployment.segments().await.map_err(status::store)?;
         let (record, entry) = (as_if_active(&record), entry_of(&campaign, &imagined));

@@ -1,4 +1,4 @@
-//! What a campaign looks at that no user has: most often a slip of the pen. Attributes are of no schema, so some users are looked at.
+//! What a campaign looks at that is not there: most often a slip of the pen. Attributes are of no schema, so some users are looked at.
 
 use std::collections::BTreeSet;
 
@@ -49,6 +49,26 @@ fn mentioned(campaign: &Campaign) -> Vec<(String, String)> {
         mentioned.extend(attributes.map(|name| (field.to_owned(), name)));
     }
     mentioned
+}
+
+/// A warning for each campaign whose history is asked for and that does not exist: nobody received it.
+pub async fn unknown_campaigns(
+    deployment: &Deployment,
+    campaign: &Campaign,
+) -> Result<Vec<wire::Finding>, Status> {
+    let mut told = Vec::new();
+    for (field, expression) in campaign.expressions() {
+        for id in expression.names().campaigns {
+            let is_there = id == campaign.draft.id
+                || deployment.store.campaign(&id).await.map_err(status::store)?.is_some();
+            if !is_there {
+                let text =
+                    format!("there is no campaign {id}, so nobody received it and it failed for nobody");
+                told.push(status::finding(&field, &text));
+            }
+        }
+    }
+    Ok(told)
 }
 
 fn unknown(mentioned: &[(String, String)], known: &BTreeSet<String>, looked_at: usize) -> Vec<wire::Finding> {

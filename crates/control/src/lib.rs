@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod guard;
+mod histories;
 pub mod http_intake;
 mod method_scopes;
 pub mod serve;

@@ -124,7 +124,7 @@ impl DryRun {
         };
         let walk = |shard| async move {
             let part = Mutex::new(Part::new(walks, self.entries_max));
-            everybody(deployment, shard, |page| {
+            everybody(deployment, &self.campaign, shard, |page| {
                 let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
                 self.look(deployment, &trial, shard, page, &mut part);
                 progress.looked_at(deployment, page.len(), |looked_at| News { looked_at, plan: None })

@@ -22,6 +22,7 @@ use crate::activation_warnings::{Crowd, of_crowd, of_definition};
 use crate::campaign_life::check_revision;
 use crate::campaign_service::{findings, warnings};
 use crate::deployment::Deployment;
+use crate::histories;
 use crate::imagined::{self, Subject};
 use crate::known_names::unknown_attributes;
 use crate::recent_events::{self, Filter};
@@ -98,8 +99,9 @@ async fn walk(
     let mut found = Walked::default();
     let mut after = UserNo(0);
     loop {
-        let page =
+        let mut page =
             deployment.store.list_users(shard, after, limits::ADVANCE_MAX).await.map_err(status::store)?;
+        histories::fill(deployment, trial.campaign, shard, &mut page).await?;
         for user in &page {
             after = user.no;
             let candidate =
@@ -155,7 +157,9 @@ pub async fn latest_events(
         let wanted: Vec<UserNo> = wanted.into_iter().collect();
         for wanted in wanted.chunks(limits::BATCH_ITEMS_MAX) {
             let loaded = deployment.store.load_users(shard, wanted).await.map_err(status::store)?;
-            users.extend(loaded.into_iter().flatten().map(|user| ((shard, user.no), Arc::new(user))));
+            let mut loaded: Vec<StoredUser> = loaded.into_iter().flatten().collect();
+            histories::fill(deployment, campaign, shard, &mut loaded).await?;
+            users.extend(loaded.into_iter().map(|user| ((shard, user.no), Arc::new(user))));
         }
     }
     let named = found.into_iter().filter_map(|(shard, event)| {

@@ -2,6 +2,7 @@
 //!
 //! Before: `draft`. After: the scheduler asks `when`, the sender renders `actions`; both ask `audience`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ pub struct Campaign {
     pub throttle: Option<Throttle>,
     /// Its own; the deployment's are another matter.
     pub quiet_hours: Option<QuietHours>,
+    /// Campaigns of which its conditions ask what the user had.
+    pub looks_back: Vec<String>,
     /// Thousandths of the audience that enter and are never sent.
     holdback: u16,
     holdback_salt: String,
@@ -103,7 +106,7 @@ impl Campaign {
                 let expiry = draft.limits.expiry;
                 let holdback = (draft.audience.holdback_percent * 10.0).round() as u16;
                 let holdback_salt = format!("holdback:{}", draft.id);
-                Ok(Campaign {
+                let mut campaign = Campaign {
                     draft,
                     audience,
                     condition,
@@ -118,7 +121,10 @@ impl Campaign {
                     quiet_hours,
                     holdback,
                     holdback_salt,
-                })
+                    looks_back: Vec::new(),
+                };
+                campaign.looks_back = campaign.asked_back(&mut faults);
+                if faults.is_empty() { Ok(campaign) } else { Err(faults) }
             }
             _ => Err(faults),
         }
@@ -222,6 +228,20 @@ impl Campaign {
             of(field, expression);
         }
         warnings
+    }
+
+    fn asked_back(&self, faults: &mut Faults) -> Vec<String> {
+        let names = self.expressions().into_iter().flat_map(|(_, expression)| expression.names().campaigns);
+        let asked: BTreeSet<String> = names.collect();
+        if asked.len() > limits::HISTORIES_ASKED_MAX {
+            let text = format!(
+                "its conditions ask about {} campaigns, at most {}",
+                asked.len(),
+                limits::HISTORIES_ASKED_MAX
+            );
+            faults.add("campaign", text);
+        }
+        asked.into_iter().collect()
     }
 
     /// Every expression with the path of its field.

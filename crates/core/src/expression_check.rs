@@ -55,6 +55,7 @@ fn truth(operand: Operand, faults: &mut FaultList<'_>) -> Option<Operand> {
         (_, Source::Literal(Value::Bool(_))) => {
             "a constant is not a condition: write everyone if everybody is meant".to_owned()
         }
+        (_, Source::History(..)) => return Some(operand),
         (kind, _) => format!("{} is not a condition: compare it with something", kind.name()),
     };
     faults.add(operand.span.start, text);
@@ -209,13 +210,25 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_refused_by_name() {
-        let later = "not available in this version";
-        for function in ["received", "failed"] {
-            check_refused(&format!("not {function}(\"x\")"), 5, later);
-            check_refused(&format!("{function}(\"x\", \"30d\") > 1"), 1, later);
-        }
+    fn what_came_before_is_asked_of_later_actions_only() {
         check_refused("user.x == 1 or previous.status == 202", 16, "an action that comes after another");
+    }
+
+    #[test]
+    fn a_history_is_asked_of_a_campaign_by_its_id() {
+        for function in ["received", "failed"] {
+            check_refused(&format!("{function}()"), 1, "takes a campaign's id and a window");
+            check_refused(&format!("{function}(user.x)"), 1, "takes a campaign's id and a window");
+            check_refused(
+                &format!("{function}(\"Not One\")"),
+                1,
+                "expected 1 to 63 characters of a-z, 0-9 and -",
+            );
+            check_refused(&format!("{function}(\"x\", \"soon\")"), 1, "not a duration");
+            check_refused(&format!("{function}(\"x\", \"0s\")"), 1, "never true");
+            check_refused(&format!("{function}(\"x\") > 1"), 1, "");
+            check_refused(&format!("{function} == 1"), 1, "is a function");
+        }
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl<'a> Given<'a> {
                     Reading::At(at) => instant(at),
                 }
             }
+            Source::History(past, campaign, window) => {
+                let facts = self.facts?;
+                let history = facts.profile.histories.of(campaign);
+                Seen::Truth(past.holds(history, *window, facts.as_of))
+            }
             Source::Ago(length) => instant(self.ago(*length)?),
             Source::InSegment(name) => {
                 let (expression, given) = self.inside(name)?;
@@ -150,6 +155,7 @@ fn deeper<'a>(value: &'a Value, steps: &[Step]) -> Option<&'a Value> {
 mod tests {
     use serde_json::json;
 
+    use crate::campaign_history::CampaignHistory;
     use crate::expression::{Expression, Scope};
     use crate::expression_examples::{check, mary, parsed};
 
@@ -210,6 +216,22 @@ mod tests {
             check(&format!("{figure}(\"never\", \"7d\") != 1"), false);
             check(&format!("{figure}(\"session\") > 0 or {figure}(\"session\") <= 0"), false);
         }
+    }
+
+    #[test]
+    fn what_the_user_had_of_campaigns_is_known() {
+        let mut example = mary();
+        let delivered_at = Some(example.as_of - jiff::SignedDuration::from_hours(24 * 10));
+        let history = CampaignHistory { delivered_at, ..CampaignHistory::default() };
+        example.profile.histories.put("welcome", history);
+        let holds = |text: &str| parsed(text).matches(&example.facts());
+        assert!(holds("received(\"welcome\")") && holds("received(\"welcome\", \"10d\")"));
+        assert!(!holds("received(\"welcome\", \"9d\")") && holds("not received(\"welcome\", \"9d\")"));
+        assert!(!holds("failed(\"welcome\")") && !holds("received(\"other\")"));
+        assert!(holds("received(\"welcome\") == true and failed(\"welcome\") == false"));
+        let explained = parsed("received(\"welcome\", \"9d\")").explain(&example.facts());
+        let expected = "received(\"welcome\", \"9d\") was false";
+        assert!(explained.first_false().unwrap().starts_with(expected), "{explained:?}");
     }
 
     #[test]

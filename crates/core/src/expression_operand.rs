@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::behaviour::{Figure, Window};
 use crate::campaign_fields::check_slug;
+use crate::campaign_history::Past;
 use crate::duration_text;
 use crate::expression::{FaultList, Scope};
 use crate::expression_parser::{Form, Step, Syntax};
@@ -56,6 +57,7 @@ impl Operand {
             Source::Behaviour(figure, ..) if figure.is_time() => Kind::Time,
             Source::LifetimeValue | Source::Behaviour(..) | Source::Bucket(_) => Kind::Number,
             Source::EventValue | Source::Status | Source::PreviousStatus => Kind::Number,
+            Source::History(..) => Kind::Truth,
             Source::Time(_) | Source::FirstSeen | Source::LastSeen => Kind::Time,
             Source::Ago(_) | Source::EventTime => Kind::Time,
             Source::InSegment(_) | Source::InList(_) => Kind::Truth,
@@ -73,7 +75,7 @@ pub(crate) fn literal_kind(value: &Value) -> Kind {
 }
 
 /// A function's name and how it is written.
-const FUNCTIONS: [(&str, &str); 12] = [
+const FUNCTIONS: [(&str, &str); 14] = [
     ("count", "count(\"purchase\")"),
     ("sum", "sum(\"purchase\")"),
     ("avg", "avg(\"purchase\")"),
@@ -86,10 +88,9 @@ const FUNCTIONS: [(&str, &str); 12] = [
     ("range", "range(0, 100)"),
     ("in_segment", "in_segment(\"buyers\")"),
     ("in_list", "in_list(\"beta-testers\")"),
+    ("received", "received(\"welcome\", \"30d\")"),
+    ("failed", "failed(\"welcome\", \"30d\")"),
 ];
-
-/// Names kept for later versions.
-const LATER: [&str; 2] = ["received", "failed"];
 
 const USER_NAMES: [&str; 6] = ["user", "user_id", "lifetime_value", "first_seen", "last_seen", "everyone"];
 const ENTRY_NAMES: [&str; 4] = ["properties", "event", "values", "change"];
@@ -130,9 +131,6 @@ fn list(values: &[Syntax]) -> Result<Source, String> {
 }
 
 fn path(root: &str, steps: &[Step], scope: Scope) -> Result<Source, String> {
-    if LATER.contains(&root) {
-        return Err(later(root));
-    }
     if FUNCTIONS.iter().any(|(name, _)| *name == root) {
         return Err(format!("{root} is a function: write {}", example(root)));
     }
@@ -208,9 +206,6 @@ fn previous(steps: &[Step]) -> Result<Source, String> {
 }
 
 fn call(name: &str, given: &[Syntax], scope: Scope) -> Result<Source, String> {
-    if LATER.contains(&name) {
-        return Err(later(&format!("{name}()")));
-    }
     if !FUNCTIONS.iter().any(|(known, _)| *known == name) {
         return Err(unknown_function(name, scope));
     }
@@ -222,6 +217,9 @@ fn call(name: &str, given: &[Syntax], scope: Scope) -> Result<Source, String> {
     }
     if let Some(figure) = Figure::named(name) {
         return behaviour(figure, given);
+    }
+    if let Some(past) = Past::named(name) {
+        return history(past, given);
     }
     let [Syntax { form: Form::Text(text), .. }] = given else {
         return Err(format!("{name} takes one text in quotes: {}", example(name)));
@@ -264,6 +262,29 @@ fn behaviour(figure: Figure, given: &[Syntax]) -> Result<Source, String> {
         return Err(format!("an event name has at most {} bytes", limits::NAME_BYTES_MAX));
     }
     Ok(Source::Behaviour(figure, event.clone(), window))
+}
+
+/// A campaign's id, and how far back it is looked.
+fn history(past: Past, given: &[Syntax]) -> Result<Source, String> {
+    let name = past.name();
+    let (campaign, window) = match given {
+        [Syntax { form: Form::Text(campaign), .. }] => (campaign, None),
+        [Syntax { form: Form::Text(campaign), .. }, Syntax { form: Form::Text(window), .. }] => {
+            let window = duration_text::parse(window)?;
+            if window.is_zero() {
+                return Err(format!("{name} within 0s is never true: write a longer window"));
+            }
+            (campaign, Some(window))
+        }
+        _ => {
+            return Err(format!(
+                "{name} takes a campaign's id and a window, each one text in quotes: {}",
+                example(name)
+            ));
+        }
+    };
+    check_slug(campaign).map_err(|text| format!("the campaign's id in {name}: {text}"))?;
+    Ok(Source::History(past, campaign.clone(), window))
 }
 
 fn range(given: &[Syntax]) -> Result<Source, String> {

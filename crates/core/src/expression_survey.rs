@@ -19,6 +19,8 @@ pub struct Names {
     pub events: BTreeSet<String>,
     pub segments: BTreeSet<String>,
     pub lists: BTreeSet<String>,
+    /// Campaigns whose history it asks for.
+    pub campaigns: BTreeSet<String>,
     /// Whether time alone can change the answer; of segments, their own conditions say.
     pub time: bool,
 }
@@ -45,6 +47,10 @@ fn gather(node: &Node, names: &mut Names) {
             }
             Source::InSegment(name) => (&mut names.segments, Some(name)),
             Source::InList(name) => (&mut names.lists, Some(name)),
+            Source::History(_, campaign, window) => {
+                names.time |= window.is_some();
+                (&mut names.campaigns, Some(campaign))
+            }
             Source::Ago(_) => {
                 names.time = true;
                 continue;

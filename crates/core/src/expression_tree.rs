@@ -8,6 +8,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::behaviour::{Figure, Window};
+use crate::campaign_history::Past;
 use crate::duration_text;
 use crate::expression_lexer::Span;
 use crate::expression_parser::{Comparison, Step};
@@ -98,6 +99,8 @@ pub(crate) enum Source {
     PreviousStatus,
     /// A figure of an event's behaviour.
     Behaviour(Figure, String, Option<Window>),
+    /// What the user had of a campaign, at any time or within a window.
+    History(Past, String, Option<Duration>),
     Ago(Duration),
     Bucket(String),
     InSegment(String),
@@ -230,6 +233,10 @@ impl Operand {
             Source::Behaviour(figure, event, Some(window)) => {
                 json!({ (figure.name()): [event, duration_text::show(window.length())]})
             }
+            Source::History(past, campaign, None) => json!({ (past.name()): campaign}),
+            Source::History(past, campaign, Some(window)) => {
+                json!({ (past.name()): [campaign, duration_text::show(*window)]})
+            }
             Source::Ago(length) => json!({"ago": duration_text::show(*length)}),
             Source::Bucket(salt) => json!({"bucket": salt}),
             Source::InSegment(name) => json!({"in_segment": name}),
@@ -298,6 +305,10 @@ mod tests {
             {"is not between": [{"path": ["user", "x"]}, {"time": "2026-01-01"}, {"time": "1970-01-01T00:00:05Z"}]},
             {"not in": [{"bucket": "s"}, {"range": [0, 9]}]},
         ]});
+        assert_eq!(parsed(text).tree(), expected);
+        let text = "received(\"c\") and not failed(\"d\", \"30d\")";
+        let expected =
+            json!({"and": [{"true": {"received": "c"}}, {"not": {"true": {"failed": ["d", "30d"]}}}]});
         assert_eq!(parsed(text).tree(), expected);
         assert_eq!(parsed("everyone").tree(), json!({"everyone": true}));
         assert_eq!(

@@ -27,6 +27,7 @@ pub struct Campaigns {
     /// By what sets them off that is not an event.
     by_happening: HashMap<TriggerOn, BTreeSet<CampaignNo>>,
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
+    numbers: HashMap<String, CampaignNo>,
     /// What conditions name, as of the last refresh.
     pub segments: Arc<Segments>,
     by_step: HashMap<String, BTreeSet<CampaignNo>>,
@@ -117,6 +118,11 @@ impl Campaigns {
 
     pub fn get(&self, no: CampaignNo) -> Option<&Known> {
         self.known.get(&no)
+    }
+
+    /// The number of the campaign of this id.
+    pub fn number(&self, id: &str) -> Option<CampaignNo> {
+        self.numbers.get(id).copied()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Known> {
@@ -212,6 +218,7 @@ impl Campaigns {
                 self.by_step.entry(event.to_owned()).or_default().insert(no);
             }
         }
+        self.numbers.insert(known.record.id.clone(), no);
         self.known.insert(no, known);
     }
 

@@ -7,6 +7,7 @@ use campanile_core::ports::{EventPage, Store, StoreError};
 use jiff::Timestamp;
 
 use crate::campaigns::Campaigns;
+use crate::histories;
 use crate::shards::{self, Troubles};
 use crate::standing::Kept;
 use crate::trigger::{self, Records};
@@ -86,8 +87,13 @@ async fn commit(
     troubles: &mut Troubles,
 ) -> Result<Vec<Shard>, StoreError> {
     let mut commits = std::collections::HashMap::new();
-    for (shard, page) in pages.into_iter().filter(|(_, page)| !page.events.is_empty()) {
+    for (shard, mut page) in pages.into_iter().filter(|(_, page)| !page.events.is_empty()) {
         let read = page.events.len();
+        let wanted = trigger::looked_back(&page, campaigns);
+        let filled = histories::fill(store, shard, &mut page.users, &wanted).await;
+        if shards::aside(filled, format_args!("histories of shard {}", shard.0), troubles)?.is_none() {
+            continue;
+        }
         let records = records(store, shard, trigger::wanted(&page, campaigns)).await;
         let place = format_args!("delivery records of shard {}", shard.0);
         let Some(records) = shards::aside(records, place, troubles)? else { continue };

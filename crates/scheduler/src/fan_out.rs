@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
 use crate::entry_runs;
+use crate::histories;
 use crate::plan::{Chunk, Plan, Planned, plan};
 use crate::shards::{self, Troubles};
 
@@ -220,7 +221,7 @@ async fn walk_shard(
     let run = record.run_at(occurrence.at);
     let takes_joiners = planned.campaign.zones.are_own && run.is_none();
     let limit = run.map_or(limits::ADVANCE_MAX, entry_runs::chunk);
-    let walk = store.walk(shard, occurrence, takes_joiners, limit).await?;
+    let mut walk = store.walk(shard, occurrence, takes_joiners, limit).await?;
     if walk.begun && walk.cursor >= walk.until {
         let may_join = takes_joiners && now < own_zone::closes_at(occurrence.at);
         return Ok(if may_join { Walked::Resting } else { Walked::Done });
@@ -228,6 +229,10 @@ async fn walk_shard(
     if !campaigns.is_fresh(shard, walk.control) {
         return Ok(Walked::Stale);
     }
+    let wanted =
+        walk.users.iter().flat_map(|user| histories::wanted_by(planned.campaign, campaigns, user.no));
+    let wanted: Vec<_> = wanted.collect();
+    histories::fill(store, shard, &mut walk.users, &wanted).await?;
     // Numbers may be missing, so a chunk that is not full has reached the last number that belongs.
     let to = match walk.users.last() {
         Some(last) if walk.users.len() >= limit => last.no.0,

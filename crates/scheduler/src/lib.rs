@@ -1,6 +1,6 @@
 //! Works out which sends are due, and puts them into the queue: occurrences, triggers, manual entries, release. Never sends.
 //!
-//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`, `listening`,
+//! Brains: `entering` (the rules), `occurrence`, `plan`, `trigger`, `manual`. Hands: `campaigns`, `histories`, `event_pass`, `fan_out`, `reconcile`, `queue_pass`, `finish`, `listening`,
 //! `auto_pause`, all by way of `shards`. Loop: `run`.
 
 pub mod run;
@@ -19,6 +19,7 @@ pub mod campaigns;
 pub mod event_pass;
 pub mod fan_out;
 pub mod finish;
+pub mod histories;
 pub mod listening;
 pub mod queue_pass;
 pub mod reconcile;

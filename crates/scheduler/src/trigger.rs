@@ -27,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
 use crate::entering::{Entering, refused};
+use crate::histories::{self, Wanted};
 use crate::plan::{Planned, ended_counts, ended_row, entry, entry_counts};
 use crate::standing::{self, Kept, NewTrigger};
 
@@ -63,6 +64,19 @@ pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignN
         }
     }
     wanted.into_iter().collect()
+}
+
+/// What users had of other campaigns, as far as `decide` will ask. Most campaigns ask nothing.
+pub fn looked_back(page: &EventPage, campaigns: &Campaigns) -> Vec<Wanted> {
+    let mut all = BTreeSet::new();
+    for logged in &page.events {
+        let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
+        for event in fired(&item, campaigns).iter() {
+            let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
+            all.extend(concerned.flat_map(|known| histories::wanted(known, campaigns, logged.user)));
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// What sets campaigns off, of an item of the log. The outcome of a send may be two things: its first POST, and its end.

@@ -30,6 +30,8 @@ pub struct Campaigns {
     segments: Arc<Segments>,
     records: HashMap<CampaignNo, Arc<CampaignRecord>>,
     compiled: HashMap<(CampaignNo, u32), Arc<Compiled>>,
+    /// Of campaigns that conditions ask about.
+    numbers: HashMap<String, Option<CampaignNo>>,
 }
 
 /// A revision, ready to be sent by.
@@ -48,6 +50,8 @@ pub struct Live {
     /// As of the last look: a change of the settings is followed, not waited for.
     pub limits: Arc<DeploymentLimits>,
     pub segments: Arc<Segments>,
+    /// The campaigns of which its conditions ask what the user had, those that exist.
+    pub looks_back: Vec<(String, CampaignNo)>,
 }
 
 impl Campaigns {
@@ -63,6 +67,9 @@ impl Campaigns {
         }
         if changes.segments {
             self.segments = Arc::new(store.read_segments(&self.segments).await?);
+        }
+        if !matches!(&changes.campaigns, Changed::These(numbers) if numbers.is_empty()) {
+            self.numbers.retain(|_, no| no.is_some());
         }
         match changes.campaigns {
             Changed::All => self.records.clear(),
@@ -99,8 +106,29 @@ impl Campaigns {
             self.follow(store).await?;
             compiled = self.compiled(store, &record, revision).await?;
         }
+        let compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(text) => return Ok(Err(text)),
+        };
+        let mut looks_back = Vec::with_capacity(compiled.campaign.looks_back.len());
+        for id in &compiled.campaign.looks_back {
+            looks_back.extend(self.number(store, id).await?.map(|no| (id.clone(), no)));
+        }
         let (secrets, limits, segments) = (self.secrets.clone(), self.limits.clone(), self.segments.clone());
-        Ok(compiled.map(|compiled| Live { record, compiled, secrets, limits, segments }))
+        Ok(Ok(Live { record, compiled, secrets, limits, segments, looks_back }))
+    }
+
+    /// The number of the campaign of this id. None: there is none, as of the last change.
+    async fn number(&mut self, store: &dyn Store, id: &str) -> Result<Option<CampaignNo>, StoreError> {
+        if let Some(no) = self.numbers.get(id) {
+            return Ok(*no);
+        }
+        if self.numbers.len() >= RECORDS_MAX {
+            self.numbers.clear();
+        }
+        let no = store.campaign(id).await?.map(|record| record.no);
+        self.numbers.insert(id.to_owned(), no);
+        Ok(no)
     }
 
     async fn record(

@@ -59,14 +59,14 @@ pub(crate) async fn pass(
     // From before the claim was asked for: the store's lease ends no earlier.
     let asked_at = Instant::now();
     let rooms = parts.means.far_ends.rooms(slots.num_permits() + parts.slots.available_permits());
-    let claimed = parts.store.claim_within(shard, slots.num_permits(), &rooms).await?;
+    let mut claimed = parts.store.claim_within(shard, slots.num_permits(), &rooms).await?;
     let did = Pass {
         claimed: claimed.jobs.len(),
         more: claimed.more,
         passed_over: claimed.passed_over,
         next_at: claimed.next_at,
     };
-    let known = match know(parts, campaigns, &claimed.jobs).await {
+    let known = match know(parts, campaigns, shard, &mut claimed.jobs).await {
         Ok(known) => known,
         Err(error) => {
             put_back(parts, shard, claimed.jobs, asked_at).await;
@@ -161,11 +161,16 @@ async fn begin(parts: &Parts, shard: Shard, waiting: Waiting) {
     }
 }
 
-/// Every campaign of a claim, once.
-async fn know(parts: &Parts, campaigns: &mut Campaigns, jobs: &[Job]) -> Result<Known, StoreError> {
+/// Every campaign of a claim, once; and what users had of the campaigns that its conditions ask about.
+async fn know(
+    parts: &Parts,
+    campaigns: &mut Campaigns,
+    shard: Shard,
+    jobs: &mut [Job],
+) -> Result<Known, StoreError> {
     let mut known = Known::new();
     let mut last = None;
-    for job in jobs {
+    for job in jobs.iter() {
         let key = (job.lease.lane.campaign, job.lease.send.revision);
         if last == Some(key) || known.contains_key(&key) {
             continue;
@@ -177,7 +182,36 @@ async fn know(parts: &Parts, campaigns: &mut Campaigns, jobs: &[Job]) -> Result<
         }
         known.insert(key, live.map(Arc::new));
     }
+    fill_histories(parts.store.as_ref(), shard, &known, jobs).await?;
     Ok(known)
+}
+
+async fn fill_histories(
+    store: &dyn Store,
+    shard: Shard,
+    known: &Known,
+    jobs: &mut [Job],
+) -> Result<(), StoreError> {
+    let asked_by = |job: &Job| match known.get(&(job.lease.lane.campaign, job.lease.send.revision)) {
+        Some(Ok(live)) => live.looks_back.as_slice(),
+        _ => &[],
+    };
+    let mut asked = Vec::new();
+    for job in jobs.iter() {
+        asked.extend(asked_by(job).iter().map(|(_, no)| (job.lease.send.user, *no)));
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let mut histories = store.histories(shard, &asked).await?.into_iter();
+    for job in jobs {
+        for ((id, _), history) in asked_by(job).iter().zip(&mut histories) {
+            if let Some(profile) = &mut job.profile {
+                profile.histories.put(id, history);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is done with a send whose campaign cannot be read: it waits, if nothing else is certain.
