@@ -231,9 +231,13 @@ fn bad_campaigns() -> Vec<(&'static str, wire::Campaign, Vec<&'static str>)> {
             vec!["limits.throttle", "limits.quiet_hours.from"],
         ),
         (
-            "what comes later",
-            with(|c| c.conversion = Some(wire::Conversion { event: "x".to_owned(), ..Default::default() })),
-            vec!["conversion"],
+            "a conversion of nothing",
+            with(|c| {
+                let (r#where, event) = ("event.value >".to_owned(), String::new());
+                let within = Some(prost_types::Duration { seconds: 91 * 24 * 3600, nanos: 0 });
+                c.conversion = Some(wire::Conversion { event, r#where, within });
+            }),
+            vec!["conversion.event", "conversion.where", "conversion.within"],
         ),
         (
             "three at once",

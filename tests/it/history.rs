@@ -9,6 +9,7 @@ use campanile_tests::target::{Received, Reply, Target};
 crate::on_both_stores!(
     who_received_one_campaign_is_known_to_another_at_entry_and_before_the_send,
     users_entries_and_lateness_are_counted_as_they_are,
+    an_event_in_time_converts_the_last_send_once_in_its_arm,
 );
 
 async fn who_received_one_campaign_is_known_to_another_at_entry_and_before_the_send(running: Running) {
@@ -103,4 +104,52 @@ async fn users_entries_and_lateness_are_counted_as_they_are(running: Running) {
     assert!(ms(latency.p50) <= ms(latency.p90) && ms(latency.p99) <= ms(latency.longest), "{latency:?}");
     assert!(ms(latency.longest) < 20_000, "{latency:?}");
     assert_eq!(stats.actions[0].latency, stats.latency);
+}
+
+async fn an_event_in_time_converts_the_last_send_once_in_its_arm(running: Running) {
+    let target = Target::start().await;
+    let users: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
+    running.users(users.iter().map(|id| (id.clone(), "{}".to_owned()))).await;
+    let file = format!(
+        r#"
+id: sale
+audience: {{where: everyone, holdback_percent: 50}}
+delivery: {{one_time: now}}
+actions:
+  - name: offer
+    variants:
+      - {{name: bold, webhook: {{url: "{0}"}}}}
+      - {{name: plain, webhook: {{url: "{0}"}}}}
+conversion: {{event: bought, where: properties.total >= 10, within: 1h}}
+"#,
+        target.url("/")
+    );
+    running.activate(&file).await;
+    let stats = running.stats_until("sale", |stats| stats.finished == 40).await;
+    assert!(stats.held_back > 0 && stats.delivered > 0 && stats.converted == 0, "{stats:?}");
+    // It ended by itself; what follows counts all the same. Everybody buys twice, too little first.
+    for total in [1, 10, 11] {
+        let bought = |id: &String| event(id, "bought", &format!(r#"{{"total": {total}}}"#));
+        running.track(users.iter().map(bought).collect()).await;
+    }
+    running.track(vec![event("stranger", "bought", r#"{"total": 99}"#)]).await;
+    let all = |stats: &campanile_proto::v1::CampaignStats| {
+        stats.converted == stats.delivered && stats.held_back_converted == stats.held_back
+    };
+    let stats = running.stats_until("sale", all).await;
+    let action = &stats.actions[0];
+    let by_variant: i64 = action.variants.iter().map(|variant| variant.converted).sum();
+    assert_eq!((by_variant, action.converted), (stats.delivered, stats.delivered), "{stats:?}");
+    assert!(action.variants.iter().all(|variant| variant.converted == variant.delivered));
+    // Whatever came after changed nothing: wait for a last event that another campaign shows.
+    running
+        .activate(&format!(
+            "id: last\ndelivery: {{triggered: bought}}\nwebhook: {{url: \"{}\"}}\n",
+            target.url("/")
+        ))
+        .await;
+    running.track(vec![event("u1", "bought", r#"{"total": 50}"#)]).await;
+    running.stats_until("last", |stats| stats.delivered == 1).await;
+    let again = running.stats("sale").await;
+    assert_eq!((again.converted, again.held_back_converted), (stats.converted, stats.held_back_converted));
 }

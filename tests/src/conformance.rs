@@ -47,6 +47,7 @@ macro_rules! conforms {
             users_and_entries_are_counted_once,
             lateness_is_counted_of_first_requests,
             of_many_campaigns_the_quietest_are_forgotten,
+            a_conversion_marks_the_last_send_and_no_other,
         );
         $crate::conforms!($make, conformance_races:
             of_racing_saves_one_wins,

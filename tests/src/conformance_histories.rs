@@ -8,7 +8,7 @@ use campanile_core::latency;
 use campanile_core::limits;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, Shard, UserNo};
-use campanile_core::ports::{NewEntry, Settle, Settlement, Store};
+use campanile_core::ports::{Converted, EventCommit, NewEntry, Settle, Settlement, Store};
 use campanile_core::reason::{Failure, Suppression};
 use campanile_core::slug::Slug;
 
@@ -164,4 +164,32 @@ pub async fn of_many_campaigns_the_quietest_are_forgotten(store: &dyn Store, sha
     add(store, shard, 200, vec![entry(1, 2, past())]).await;
     settle(store, shard, attempted(claim_one(store, shard).await, Settle::Delivered)).await;
     assert!(history(store, shard, 2, NO).await.delivered_at.is_some());
+}
+
+pub async fn a_conversion_marks_the_last_send_and_no_other(store: &dyn Store, shard: Shard) {
+    run_campaign(store, shard).await;
+    add(store, shard, 1, vec![of_user(11, 1), of_user(12, 1)]).await;
+    let mut leases = claim_all(store, shard).await;
+    let mut deliver = async || {
+        let lease = leases.next().expect("two were claimed");
+        let bold = Slug::new("bold");
+        settle(store, shard, Settlement { variant: bold, ..attempted(lease, Settle::Delivered) }).await;
+    };
+    let convert = async |key: u64| {
+        let page = store.read_events(shard, 9).await.expect("the store answers");
+        let converted = vec![Converted { user: UserNo(1), campaign: NO, key, action: 0 }];
+        let commit = EventCommit { head: page.head, control: page.control, converted, ..Default::default() };
+        assert_eq!(store.commit_events(shard, &commit).await, Ok(true));
+        let before = history(store, shard, 1, NO).await;
+        before.last.map(|last| (last.key, last.is_converted, last.arm))
+    };
+    assert_eq!(convert(11).await, None, "nothing was sent yet");
+    deliver().await;
+    let bold = Arm::Sent(Slug::new("bold"));
+    assert_eq!(convert(12).await, Some((11, false, bold)), "not the last send");
+    assert_eq!(convert(11).await, Some((11, true, bold)));
+    assert_eq!(convert(11).await, Some((11, true, bold)), "again is nothing new");
+    deliver().await;
+    assert_eq!(convert(11).await, Some((12, false, bold)), "a newer send is not converted by the older one");
+    assert_eq!(convert(12).await, Some((12, true, bold)));
 }

@@ -12,6 +12,7 @@ use crate::campaign_actions::{self, Action};
 use crate::campaign_delivery::{self, When, Zones};
 use crate::campaign_fields::{self, expression};
 use crate::clock_changes::{Passes, first_instant};
+use crate::conversion::Conversion;
 use crate::delay::Delay;
 use crate::draft::{self, Draft, Kind, Late};
 use crate::event_rule::EventRule;
@@ -64,6 +65,7 @@ pub struct Campaign {
     pub throttle: Option<Throttle>,
     /// Its own; the deployment's are another matter.
     pub quiet_hours: Option<QuietHours>,
+    pub conversion: Option<Conversion>,
     /// Campaigns of which its conditions ask what the user had.
     pub looks_back: Vec<String>,
     /// Thousandths of the audience that enter and are never sent.
@@ -94,6 +96,8 @@ impl Campaign {
         let quiet_hours = draft.limits.quiet_hours.as_ref();
         let quiet_hours =
             quiet_hours.and_then(|hours| QuietHours::read(hours, "limits.quiet_hours", &mut faults));
+        let conversion =
+            draft.conversion.as_ref().map(|conversion| Conversion::read(conversion, &mut faults));
         let actions = campaign_actions::compile(&draft, rules, &mut faults);
         let exit_on = EventRule::read_all(&draft.exit_on, "exit_on", limits::EXITS_MAX, &mut faults);
         let (when, actions) = first_delay(&draft, when, actions, &mut faults);
@@ -121,6 +125,7 @@ impl Campaign {
                     quiet_hours,
                     holdback,
                     holdback_salt,
+                    conversion,
                     looks_back: Vec::new(),
                 };
                 campaign.looks_back = campaign.asked_back(&mut faults);
@@ -249,6 +254,10 @@ impl Campaign {
         let mut all = Vec::new();
         if !self.draft.audience.condition.is_empty() {
             all.push(("audience.where".to_owned(), &self.condition));
+        }
+        if let Some(condition) = self.conversion.as_ref().and_then(|conversion| conversion.condition.as_ref())
+        {
+            all.push(("conversion.where".to_owned(), condition));
         }
         all.extend(conditions(&self.when));
         all.extend(step_conditions(&self.exit_on, &self.actions));

@@ -133,7 +133,6 @@ pub(crate) fn refuse_later(draft: &Draft, faults: &mut Faults) {
             faults.add(field, format!("{what} not available in this version"));
         }
     };
-    later(draft.conversion.is_some(), "conversion", "conversions are");
     match &draft.delivery.kind {
         Some(Kind::Triggered(triggered)) => refuse_later_triggered(triggered, &mut later),
         Some(Kind::OneTime(_) | Kind::Recurring(_) | Kind::Manual) | None => {}

@@ -119,6 +119,7 @@ pub mod campaign_actions;
 pub mod campaign_delivery;
 pub mod campaign_fields;
 pub mod campaign_record;
+pub mod conversion;
 pub mod deployment_limits;
 pub mod destination;
 pub mod destination_port;

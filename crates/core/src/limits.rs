@@ -255,6 +255,9 @@ pub const HISTORIES_FORGOTTEN: usize = 16;
 pub const HISTORIES_ASKED_MAX: usize = 16;
 /// Histories read by one call.
 pub const HISTORIES_READ_MAX: usize = 2_000;
+/// How long after a send an event counts as its success, where nothing is said; and at most.
+pub const CONVERSION_DEFAULT: Duration = Duration::from_secs(3 * 24 * 3600);
+pub const CONVERSION_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The last sends of a campaign that decide whether it pauses itself.
 pub const AUTO_PAUSE_SENDS: usize = 100;
 /// Refusals kept singly, per campaign.

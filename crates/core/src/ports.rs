@@ -229,10 +229,21 @@ pub struct EventCommit {
     pub ended: Vec<LogRow>,
     pub counts: Vec<Count>,
     pub refused: Vec<RefusedRow>,
+    /// Last sends that an event has turned into conversions: marked, if they are still the last. Who counts them is who decides.
+    pub converted: Vec<Converted>,
     /// What is kept for those who watch, oldest first.
     pub recent: Vec<RecentRow>,
     /// Places in the page of events that could not be understood.
     pub foreign: Vec<usize>,
+}
+
+/// The last send of a campaign to a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Converted {
+    pub user: UserNo,
+    pub campaign: CampaignNo,
+    pub key: u64,
+    pub action: u8,
 }
 
 /// An event that was looked at, kept for a while: packed by `recent_event`, by its place among all events of the shard.

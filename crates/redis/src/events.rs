@@ -6,7 +6,8 @@ use campanile_core::delivery_record::{Mark, StoredRecord};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard, UserNo, instant, millis};
 use campanile_core::ports::{
-    Answer, EventCommit, EventPage, Events, LoggedEvent, NewEvent, RecentEvents, RecentRow, StoreError,
+    Answer, Converted, EventCommit, EventPage, Events, LoggedEvent, NewEvent, RecentEvents, RecentRow,
+    StoreError,
 };
 use campanile_core::user::Profile;
 
@@ -118,7 +119,12 @@ impl RedisStore {
             arguments = arguments.bytes([row.number.to_be_bytes().as_slice(), &row.bytes].concat());
         }
         let arguments = arguments.entries(&commit.entries).counts(&commit.counts).refused(&commit.refused);
-        let arguments = arguments.rows(&commit.ended).records(&commit.records);
+        let mut arguments = arguments.rows(&commit.ended).number(commit.converted.len());
+        for Converted { user, campaign, key, action } in &commit.converted {
+            let entry = [key.to_be_bytes().as_slice(), &[*action]].concat();
+            arguments = arguments.bytes(user_bytes(*user)).bytes(campaign.0.to_be_bytes()).bytes(entry);
+        }
+        let arguments = arguments.records(&commit.records);
         Ok(self.run(shard, &self.scripts.commit_events, arguments).await?.int()? == 1)
     }
 }

@@ -56,7 +56,7 @@ scripts! {
     save_settings [] read_settings []
     segments [] read_segments []
     open_users [] save_users [] change_users [EVENTS] list_users [PEOPLE]
-    accept_events [EVENTS] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS]
+    accept_events [EVENTS] read_events [] recent_events [] read_records [] commit_events [PLACE INTAKE ROWS HISTORY]
     walk [PEOPLE] advance [PLACE INTAKE ROWS] close_occurrence []
     add [PLACE INTAKE] release [PLACE] claim [PLACE] facts [] settle [PLACE ROWS HISTORY EVENTS LEASES] reclaim [PLACE LEASES]
     set_control [PLACE] control []

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::conversion::Conversion;
 use campanile_core::draft::{Draft, Kind, TriggerOn};
 use campanile_core::event::Event;
+use campanile_core::fault::Faults;
 use campanile_core::happening::{Happening, trigger_of};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard};
@@ -27,6 +29,7 @@ pub struct Campaigns {
     /// By what sets them off that is not an event.
     by_happening: HashMap<TriggerOn, BTreeSet<CampaignNo>>,
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
+    by_conversion: HashMap<String, BTreeSet<CampaignNo>>,
     numbers: HashMap<String, CampaignNo>,
     /// What conditions name, as of the last refresh.
     pub segments: Arc<Segments>,
@@ -44,6 +47,8 @@ pub struct Known {
     pub record: CampaignRecord,
     /// The record's revision. None: a draft, over, or a definition that this version cannot read; then it is left alone, loudly.
     pub compiled: Option<Arc<Compiled>>,
+    /// What counts as its success, also after it is over: an event may follow its last send by days.
+    pub conversion: Option<Arc<Conversion>>,
     /// The older revisions that open occurrences were decided under.
     older: BTreeMap<u32, Arc<Compiled>>,
     /// When it was first activated.
@@ -156,6 +161,11 @@ impl Campaigns {
         self.by_step.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
     }
 
+    /// The campaigns that an event of this name may be a success of.
+    pub fn converted_by(&self, event: &str) -> impl Iterator<Item = &Known> {
+        self.by_conversion.get(event).into_iter().flatten().filter_map(|no| self.known.get(no))
+    }
+
     /// Takes a record that this process has just written.
     pub fn replace_record(&mut self, record: CampaignRecord) {
         self.unheard = true;
@@ -203,6 +213,11 @@ impl Campaigns {
                     numbers.remove(&no);
                 }
             }
+            for conversion in before.conversion.iter() {
+                if let Some(numbers) = self.by_conversion.get_mut(&conversion.event) {
+                    numbers.remove(&no);
+                }
+            }
         }
         if known.record.state != State::Draft {
             for event in events(&known.record.draft) {
@@ -218,6 +233,9 @@ impl Campaigns {
                 self.by_step.entry(event.to_owned()).or_default().insert(no);
             }
         }
+        for conversion in known.conversion.iter() {
+            self.by_conversion.entry(conversion.event.clone()).or_default().insert(no);
+        }
         self.numbers.insert(known.record.id.clone(), no);
         self.known.insert(no, known);
     }
@@ -232,10 +250,20 @@ impl Campaigns {
                 Arc::new(Compiled { campaign, destination, destinations: BTreeMap::new() })
             });
             let began_at = began_at(&record);
-            campaigns.put(Known { record, compiled, older: BTreeMap::new(), began_at });
+            let conversion = conversion(&record);
+            campaigns.put(Known { record, compiled, conversion, older: BTreeMap::new(), began_at });
         }
         campaigns
     }
+}
+
+/// What counts as a success of a campaign that was started.
+fn conversion(record: &CampaignRecord) -> Option<Arc<Conversion>> {
+    let written = record.draft.conversion.as_ref().filter(|_| record.state != State::Draft)?;
+    let mut faults = Faults::default();
+    let conversion = Conversion::read(written, &mut faults);
+    // One that cannot be read was said with its campaign.
+    faults.is_empty().then(|| Arc::new(conversion))
 }
 
 /// The events that end pending entries of a draft.
@@ -306,7 +334,8 @@ async fn know(
         older.extend(compiled.map(|compiled| (open.revision, compiled)));
     }
     let began_at = began_at(&record);
-    Ok(Known { record, compiled, older, began_at })
+    let conversion = conversion(&record);
+    Ok(Known { record, compiled, conversion, older, began_at })
 }
 
 async fn compile_with(

@@ -27,6 +27,11 @@ pub fn wanted_by(campaign: &Campaign, campaigns: &Campaigns, user: UserNo) -> Ve
     campaign.looks_back.iter().filter_map(of).collect()
 }
 
+/// What the user had of this very campaign.
+pub fn own(known: &Known, user: UserNo) -> Wanted {
+    Wanted { user, campaign_id: known.record.id.clone(), campaign: known.record.no }
+}
+
 /// Fills in what is wanted of some users of one shard.
 pub async fn fill(
     store: &dyn Store,

@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_delivery::When;
+use campanile_core::campaign_history::Arm;
 use campanile_core::campaign_record::State;
-use campanile_core::counter::{Count, Counter, summed};
+use campanile_core::counter::{Count, Counter, VariantCounter, summed};
 use campanile_core::delivery_record::StoredRecord;
 use campanile_core::due_send::{EntryKind, Skip};
 use campanile_core::event::{EntryData, Event, LogItem, digest, digested};
@@ -18,11 +19,12 @@ use campanile_core::happening::{Happening, of_outcome};
 use campanile_core::inside::Inside;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Layout, UserNo};
-use campanile_core::ports::{EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
+use campanile_core::ports::{Converted, EventCommit, EventPage, NewEntry, RecentRow, RefusedRow, StoredUser};
 use campanile_core::reason::Suppression;
 use campanile_core::recent_event::{self, Decided};
 use campanile_core::segments::Segments;
 use campanile_core::triggered::{Pending, Triggered};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
@@ -71,9 +73,20 @@ pub fn looked_back(page: &EventPage, campaigns: &Campaigns) -> Vec<Wanted> {
     let mut all = BTreeSet::new();
     for logged in &page.events {
         let Ok(item) = LogItem::unpack(&logged.bytes) else { continue };
+        if let LogItem::Outcome(outcome) = &item
+            && outcome.is_open
+            && let Some(known) = campaigns.get(outcome.row.campaign)
+        {
+            all.extend(histories::wanted(known, campaigns, logged.user));
+        }
         for event in fired(&item, campaigns).iter() {
             let concerned = campaigns.naming(event).chain(cancelled(campaigns, event));
+            let concerned = concerned.chain(stepping(campaigns, event));
             all.extend(concerned.flat_map(|known| histories::wanted(known, campaigns, logged.user)));
+            for known in converted(campaigns, event) {
+                all.extend(histories::wanted(known, campaigns, logged.user));
+                all.insert(histories::own(known, logged.user));
+            }
         }
     }
     all.into_iter().collect()
@@ -131,6 +144,12 @@ fn cancelled<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item 
 fn stepping<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
     let name = event.happening.is_none().then(|| event.name.clone());
     name.into_iter().flat_map(|name| campaigns.stepping(&name).collect::<Vec<_>>())
+}
+
+/// The campaigns that it may be a success of. Only what a user did is.
+fn converted<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
+    let name = event.happening.is_none().then(|| event.name.clone());
+    name.into_iter().flat_map(|name| campaigns.converted_by(&name).collect::<Vec<_>>())
 }
 
 /// The delivery of a campaign that keeps delivery records.
@@ -266,6 +285,9 @@ impl Deciding<'_> {
         for known in stepping(campaigns, event) {
             self.step_event(known, event, accepted_at, user);
         }
+        for known in converted(campaigns, event) {
+            self.convert(known, event, accepted_at, user);
+        }
         let mut met = Met { event, accepted_at, key: None, packed: None };
         for known in campaigns.naming(event) {
             let record = &known.record;
@@ -283,6 +305,37 @@ impl Deciding<'_> {
         let (Some(planned), Some(triggered)) = (known.planned(), keeping(known)) else { return };
         let facts = facts((&planned, &self.campaigns.segments), event, accepted_at, user, self.now);
         kept(&mut self.records, user.no, known.record.no).cancel(triggered, event, &facts, self.layout);
+    }
+
+    /// Counts the last send as a success, in its arm.
+    fn convert(&mut self, known: &Known, event: &Event, accepted_at: Timestamp, user: &StoredUser) {
+        let (Some(conversion), no) = (&known.conversion, known.record.no) else { return };
+        let Some(history) = user.profile.histories.of(&known.record.id) else { return };
+        let (planned, utc) = (known.planned(), TimeZone::UTC);
+        let fallback_zone = planned.map_or(&utc, |planned| &planned.campaign.zones.fallback);
+        let as_of = event.occurred_at.min(accepted_at);
+        let (profile, now, segments) = (&user.profile, self.now, self.campaigns.segments.as_ref());
+        let event = Some(event);
+        let facts =
+            Facts { profile, event, values: None, previous: None, as_of, now, segments, fallback_zone };
+        let Some(last) = conversion.of(history, &facts, as_of) else { return };
+        let (key, action) = (last.key, last.action);
+        let converted = Converted { user: user.no, campaign: no, key, action };
+        // An earlier event of the page may have converted it.
+        if self.commit.converted.contains(&converted) {
+            return;
+        }
+        self.commit.converted.push(converted);
+        let of_variant = |name| Counter::Variant(action, name, VariantCounter::Converted);
+        let counters = match last.arm {
+            Arm::HeldBack => [Some(Counter::ConvertedHeldBack(action)), None],
+            Arm::Sent(variant) => [Some(Counter::Converted(action)), variant.map(of_variant)],
+        };
+        self.counts.extend(counters.into_iter().flatten().map(|counter| Count {
+            campaign: no,
+            counter,
+            by: 1,
+        }));
     }
 
     fn meet(&mut self, known: &Known, met: &mut Met<'_>, user: &StoredUser) {

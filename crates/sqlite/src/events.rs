@@ -135,6 +135,9 @@ impl Room<'_> {
         for change in &commit.records {
             self.save_record(change)?;
         }
+        for converted in &commit.converted {
+            self.note_converted(converted)?;
+        }
         self.log_all(&commit.ended)?;
         self.count(commit.counts.iter().copied())?;
         self.keep_refused(&commit.refused)?;

@@ -4,6 +4,7 @@ use campanile_core::campaign_history::{CampaignHistory, Happened, News};
 use campanile_core::due_send::DueSend;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, UserNo};
+use campanile_core::ports::Converted;
 use rusqlite::params;
 
 use crate::room::{Done, Room, View};
@@ -41,12 +42,18 @@ impl Room<'_> {
         Ok(news)
     }
 
-    pub(crate) fn put_history(
-        &self,
-        user: UserNo,
-        campaign: CampaignNo,
-        history: &CampaignHistory,
-    ) -> Done<()> {
+    /// Marks the last send, if it is still that one.
+    pub(crate) fn note_converted(&self, converted: &Converted) -> Done<()> {
+        let Converted { user, campaign, key, action } = *converted;
+        let mut history = self.history(user, campaign)?;
+        match history.last.as_mut().filter(|last| (last.key, last.action) == (key, action)) {
+            Some(last) => last.is_converted = true,
+            None => return Ok(()),
+        }
+        self.put_history(user, campaign, &history)
+    }
+
+    fn put_history(&self, user: UserNo, campaign: CampaignNo, history: &CampaignHistory) -> Done<()> {
         let sql = "INSERT OR REPLACE INTO histories (user, campaign, bytes) VALUES (?1, ?2, ?3)";
         self.run(sql, params![user.0 as i64, campaign.0, history.encode()]).map(drop)
     }

@@ -4,6 +4,7 @@
 -- ARGV   head, control number, events read; n foreign, places from 0..; n users, (number, old version, value)..;
 --        recent: n, (number 8, bytes)..; entries: n, (due entry, data)..; counts: n, (campaign, field, by)..;
 --        refused: n, (campaign, row)..; rows: n, (log row)..; log rows at most, kept ms;
+--        converted: n, (user number, campaign, key and action)..;
 --        records: n, (user number, campaign, old, new, n keys without a mark.., n keys whose marks go.., n (key, + behind what is
 --        kept | = in its place, data)..)..
 -- reply  time, 1 written | 0 something changed
@@ -25,6 +26,10 @@ if (tonumber(call('GET', 'evhead') or 0) or 0) ~= head_read
   or (tonumber(call('GET', 'ctlno') or 0) or 0) ~= control
   or call('LLEN', 'ev') < read then
   return { t, 0 }
+end
+local converted = {}
+for i = 1, num() do
+  converted[i] = { arg(), arg(), arg() }
 end
 local records = {}
 local function list(width)
@@ -75,6 +80,9 @@ for i = 1, #records do
       call('HSET', key, field, before .. r.data[j + 2])
     end
   end
+end
+for i = 1, #converted do
+  note_converted(unpack(converted[i]))
 end
 write_counts(counts)
 write_refused(refused)

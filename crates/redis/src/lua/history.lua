@@ -35,6 +35,14 @@ local function forget_oldest(user, max, some)
   end
 end
 
+-- Marks the last send as converted, if it is still that one: key and action, 9 bytes.
+local function note_converted(user, campaign, entry)
+  local h, there = history(user, campaign)
+  if there and sub(h, 20, 28) == entry and byte(h, 37) % 2 == 0 then
+    call('HSET', 'h:' .. user, campaign, sub(h, 1, 36) .. char(byte(h, 37) + 1) .. sub(h, 38))
+  end
+end
+
 -- entry: key and action, 9 bytes. happened, as a byte: D delivered, F failed, B held back, P posted. first: it made the send's first request.
 local function note(user, campaign, entry, happened, first, variant, max, some)
   local h, there = history(user, campaign)
