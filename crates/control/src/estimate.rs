@@ -98,6 +98,6 @@ async fn count(
         progress.looked_at(deployment, page.len(), |users| news(users, false))
     };
     let shards = deployment.store.layout().shards();
-    try_join_all(shards.map(|shard| everybody(deployment, &campaign, shard, count_page))).await?;
+    try_join_all(shards.map(|shard| everybody(deployment, campaign, shard, count_page))).await?;
     Ok(news(progress.all(), true))
 }
