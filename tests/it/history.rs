@@ -96,7 +96,7 @@ async fn users_entries_and_lateness_are_counted_as_they_are(running: Running) {
     }
     let stats = running.stats_until("counted", |stats| stats.delivered == 4).await;
     assert_eq!((stats.reached, stats.users, stats.attempts, stats.retries), (4, 2, 5, 1));
-    let latency = stats.latency.clone().expect("lateness");
+    let latency = stats.latency.expect("lateness");
     assert_eq!(latency.sends, 4, "first requests only");
     let ms = |length: Option<prost_types::Duration>| {
         length.map(|length| length.seconds * 1000 + i64::from(length.nanos) / 1_000_000).expect("a length")
