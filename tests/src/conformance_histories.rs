@@ -2,13 +2,14 @@
 
 use campanile_core::campaign_history::{Arm, CampaignHistory, LastSend};
 use campanile_core::control_word::{ControlWord, Flow};
+use campanile_core::conversion::Converted;
 use campanile_core::counter::{Counter, VariantCounter};
 use campanile_core::due_send::Lease;
 use campanile_core::latency;
 use campanile_core::limits;
 use campanile_core::log_row::Ended;
 use campanile_core::number::{CampaignNo, Shard, UserNo};
-use campanile_core::ports::{Converted, EventCommit, NewEntry, Settle, Settlement, Store};
+use campanile_core::ports::{EventCommit, NewEntry, Settle, Settlement, Store};
 use campanile_core::reason::{Failure, Suppression};
 use campanile_core::slug::Slug;
 

@@ -2,7 +2,8 @@
 
 use campanile_core::limits;
 use campanile_core::number::Shard;
-use campanile_core::ports::{EventCommit, NewEvent, RecentRow, Store};
+use campanile_core::ports::{EventCommit, NewEvent, Store};
+use campanile_core::recent_event::RecentRow;
 
 use crate::sample::past;
 

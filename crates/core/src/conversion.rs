@@ -12,12 +12,22 @@ use crate::expression::{Expression, Scope};
 use crate::facts::Facts;
 use crate::fault::Faults;
 use crate::limits;
+use crate::number::{CampaignNo, UserNo};
 
 #[derive(Debug)]
 pub struct Conversion {
     pub event: String,
     pub condition: Option<Expression>,
     pub within: SignedDuration,
+}
+
+/// The last send of a campaign to a user, which an event has turned into a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Converted {
+    pub user: UserNo,
+    pub campaign: CampaignNo,
+    pub key: u64,
+    pub action: u8,
 }
 
 impl Conversion {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::campaign_record::CampaignRecord;
 use crate::caps_port::Caps;
 use crate::control_word::ControlWord;
+use crate::conversion::Converted;
 use crate::counter::{Count, Counter};
 use crate::delivery_record::{RecordChange, StoredRecord};
 use crate::destination_port::{Destinations, Rooms};
@@ -23,6 +24,7 @@ use crate::ports_access::{Resealed, Tokens};
 use crate::ports_changes::UserChanges;
 use crate::ports_kept::FailedSends;
 use crate::reason::{Failure, Refusal, Suppression};
+use crate::recent_event::RecentRow;
 use crate::secret::Secret;
 use crate::sends_query::{SendTrail, SendsPage, SendsQuery};
 use crate::settings_port::SettingsStore;
@@ -235,22 +237,6 @@ pub struct EventCommit {
     pub recent: Vec<RecentRow>,
     /// Places in the page of events that could not be understood.
     pub foreign: Vec<usize>,
-}
-
-/// The last send of a campaign to a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Converted {
-    pub user: UserNo,
-    pub campaign: CampaignNo,
-    pub key: u64,
-    pub action: u8,
-}
-
-/// An event that was looked at, kept for a while: packed by `recent_event`, by its place among all events of the shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecentRow {
-    pub number: u64,
-    pub bytes: Vec<u8>,
 }
 
 /// A due-send on its way in, with what its entry keeps. With `send.has_data` the entry keeps something, brought here or by an earlier send.

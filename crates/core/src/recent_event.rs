@@ -33,6 +33,13 @@ pub struct RecentEvent {
     pub met: Vec<Met>,
 }
 
+/// An event that was looked at, kept for a while: packed, by its place among all events of the shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentRow {
+    pub number: u64,
+    pub bytes: Vec<u8>,
+}
+
 /// What a campaign decided about an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Met {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use campanile_core::conversion::Converted;
 use campanile_core::delivery_record::{Mark, StoredRecord};
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard, UserNo, instant, millis};
 use campanile_core::ports::{
-    Answer, Converted, EventCommit, EventPage, Events, LoggedEvent, NewEvent, RecentEvents, RecentRow,
-    StoreError,
+    Answer, EventCommit, EventPage, Events, LoggedEvent, NewEvent, RecentEvents, StoreError,
 };
+use campanile_core::recent_event::RecentRow;
 use campanile_core::user::Profile;
 
 use crate::arguments::{Arguments, at_most, next_value, user_bytes, value};

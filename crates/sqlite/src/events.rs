@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use campanile_core::limits;
 use campanile_core::number::{UserNo, instant, millis};
-use campanile_core::ports::{
-    EventCommit, EventPage, LoggedEvent, NewEvent, RecentEvents, RecentRow, StoreError,
-};
+use campanile_core::ports::{EventCommit, EventPage, LoggedEvent, NewEvent, RecentEvents, StoreError};
+use campanile_core::recent_event::RecentRow;
 use jiff::Timestamp;
 use rusqlite::params;
 

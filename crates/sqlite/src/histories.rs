@@ -1,10 +1,10 @@
 //! What users had of campaigns: noted by settlements, read where a condition asks.
 
 use campanile_core::campaign_history::{CampaignHistory, Happened, News};
+use campanile_core::conversion::Converted;
 use campanile_core::due_send::DueSend;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, UserNo};
-use campanile_core::ports::Converted;
 use rusqlite::params;
 
 use crate::room::{Done, Room, View};
