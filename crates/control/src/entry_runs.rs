@@ -189,7 +189,7 @@ async fn count(
         Planned { no: record.no, revision: record.revision, destination: DestinationNo(0), campaign };
     let mut counts = RunCounts::default();
     for shard in deployment.store.layout().shards() {
-        everybody(deployment, shard, |page| {
+        everybody(deployment, campaign, shard, |page| {
             if deployment.stopping.is_cancelled() {
                 return Err(Status::unavailable("the server is stopping"));
             }
