@@ -47,6 +47,12 @@ async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running
         Reply::status(if request.target.contains("fails") { 404 } else { 204 })
     })
     .await;
+    let list = wire::PutUserListRequest {
+        name: "guests".to_owned(),
+        user_ids: [ID, "ben"].map(str::to_owned).to_vec(),
+        ..Default::default()
+    };
+    running.api.segments.clone().put_user_list(tokio_stream::iter([list])).await.expect("it is put");
     running.activate(&files(&target)).await;
     let attributes = |told: &str| format!("{{\"told\": \"{told}\"}}");
     running.users([(ID.to_owned(), attributes(SECRET)), ("ben".to_owned(), attributes("nothing"))]).await;
@@ -68,7 +74,7 @@ async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running
         request_id: "forget".to_owned(),
     };
     let would = api.delete_user(request(true)).await.expect("it is only looked at").into_inner();
-    assert!(would.log_rows >= 3, "{would:?}");
+    assert!(would.log_rows >= 3 && would.lists == ["guests"], "{would:?}");
     assert!(!found(&running, ID).is_empty(), "nothing was erased");
     let done = api.delete_user(request(false)).await.expect("it is erased").into_inner();
     let again = api.delete_user(request(false)).await.expect("the same answer again").into_inner();
@@ -77,6 +83,9 @@ async fn an_erased_user_is_in_no_key_and_no_row_and_is_sent_nothing_more(running
         assert_eq!(found(&running, text), Vec::<String>::new(), "{text}");
     }
     assert!(!found(&running, "ben").is_empty(), "another user stays");
+    let request = wire::GetUserListRequest { name: "guests".to_owned(), ..Default::default() };
+    let list = running.api.segments.clone().get_user_list(request).await.expect("it is there").into_inner();
+    assert_eq!(list.user_ids, ["ben"]);
 
     let get = wire::GetUserRequest { id: ID.to_owned() };
     assert_eq!(api.get_user(get).await.expect_err("it is gone").code(), Code::NotFound);

@@ -137,7 +137,8 @@ fn settings_are_one_document() {
         notify_url: "https://ops.example/in".to_owned(),
         notify_signing_secret: "ops".to_owned(),
     };
-    let record = SettingsRecord { revision: 7, updated_at: at("2026-11-24T08:00:00Z"), settings };
+    let record =
+        SettingsRecord { revision: 7, updated_at: at("2026-11-24T08:00:00Z"), notify_since: None, settings };
     let written = serde_json::to_string(&record).expect("JSON");
     check("settings.json", &written);
     assert_eq!(serde_json::from_str::<SettingsRecord>(&written).expect("settings"), record);
@@ -247,6 +248,9 @@ fn a_profile_written_before_behaviour_had_days_is_still_read() {
 fn profiles_events_and_entry_values_read_back_as_they_were() {
     check("profile_2.hex", &hex(&profile().pack()));
     assert_eq!(Profile::unpack(&profile().pack()), Ok(profile()));
+    let inside = Profile { inside: vec![7, 0xfffe_fdfc], ..profile() };
+    check("profile_3.hex", &hex(&inside.pack()));
+    assert_eq!(Profile::unpack(&inside.pack()), Ok(inside));
     let item = LogItem::Event(event());
     check("log_item.hex", &hex(&item.pack()));
     assert_eq!(LogItem::unpack(&item.pack()), Ok(item));
@@ -257,7 +261,7 @@ fn profiles_events_and_entry_values_read_back_as_they_were() {
         check(name, &hex(&kept.pack()));
         assert_eq!(EntryData::unpack(&kept.pack()), Ok(kept));
     }
-    assert!(Profile::unpack(&[3, 0x90]).is_err_and(|text| text.contains("format 3")));
+    assert!(Profile::unpack(&[4, 0x90]).is_err_and(|text| text.contains("format 4")));
 }
 
 #[test]
@@ -311,6 +315,8 @@ fn a_campaign_record_is_one_json_document() {
         steps: false,
         action_names: Vec::new(),
         runs: Vec::new(),
+        notices: Vec::new(),
+        looks: Default::default(),
         transitions: vec![Transition {
             at: at("2026-11-24T08:00:01Z"),
             by: "control api".to_owned(),

@@ -21,7 +21,7 @@ pub async fn settings_are_written_over_the_revision_that_was_read(store: &dyn St
     assert_eq!(store.settings().await, Ok(None));
     let cap = DeliveryCap { at_most: 3, within: Some(DAY), per: None, tags: vec!["a".to_owned()] };
     let settings = Settings { caps: vec![cap], ..Settings::default() };
-    let record = SettingsRecord { revision: 0, updated_at: past(), settings };
+    let record = SettingsRecord { revision: 0, updated_at: past(), notify_since: None, settings };
     let saved =
         store.save_settings(record.clone()).await.expect("the store answers").expect("it is the first");
     assert_eq!((saved.revision, &saved.settings), (1, &record.settings));

@@ -88,6 +88,8 @@ pub fn record(id: &str) -> CampaignRecord {
         steps: false,
         action_names: Vec::new(),
         runs: Vec::new(),
+        notices: Vec::new(),
+        looks: Default::default(),
         transitions: Vec::new(),
         last_request: None,
         draft: Draft { id: id.to_owned(), ..Draft::default() },

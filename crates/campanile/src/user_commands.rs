@@ -42,8 +42,12 @@ async fn delete(mut api: Api, args: DeleteArgs, output: Output) -> Result<(), Fa
     let before = api.users.delete_user(request.clone()).await?.into_inner();
     if !args.yes {
         let rows = words::counted(before.log_rows, "row");
+        let lists = match before.lists.as_slice() {
+            [] => String::new(),
+            lists => format!(", and its id from the lists {}", lists.join(", ")),
+        };
         let question = format!(
-            "{} and all that is kept of it goes for good, {rows} of the send log too. Erase?",
+            "{} and all that is kept of it goes for good, {rows} of the send log too{lists}. Erase?",
             args.id
         );
         confirm(&question, "add --yes to erase")?;

@@ -13,7 +13,7 @@ use tonic::Status;
 
 use crate::deployment::Deployment;
 use crate::read_request::check_request_id;
-use crate::status;
+use crate::{status, user_lists};
 
 /// How long a webhook that is under way is waited for, and how often it is looked at.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -27,11 +27,19 @@ pub async fn delete(
     if request.id.is_empty() {
         return Err(status::invalid_field("id", "is missing"));
     }
+    // Before the user: a call that is cut off is repeated, and still finds it.
+    let lists = user_lists::naming(deployment, &request.id, !request.validate_only).await?;
     let user = match deployment.known_user(&request.id).await {
         Ok(user) => user,
-        Err(unknown) => return before(deployment, &request).await?.ok_or(unknown),
+        Err(unknown) => {
+            // Lists may name people of whom nothing else is known.
+            let of_lists = wire::DeleteUserResponse { log_rows: 0, lists };
+            let was_listed = (!of_lists.lists.is_empty()).then_some(of_lists);
+            return before(deployment, &request).await?.or(was_listed).ok_or(unknown);
+        }
     };
-    let answer = wire::DeleteUserResponse { log_rows: log_rows(deployment, &request.id, &user).await? };
+    let log_rows = log_rows(deployment, &request.id, &user).await?;
+    let answer = wire::DeleteUserResponse { log_rows, lists };
     if request.validate_only {
         return Ok(answer);
     }

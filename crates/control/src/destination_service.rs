@@ -133,7 +133,12 @@ impl DestinationService for DestinationNames {
         let name = read_name(&request.name, "name")?;
         for _ in 0..TRIES_MAX {
             let Some(stored) = self.read(&name).await? else { return Err(unknown(&name)) };
-            let change = BreakerChange { no: stored.no, version: stored.breaker_version, breaker: None };
+            // That it had been left alone may have been told: then its end is, too.
+            let mut reset = stored.breaker.clone();
+            reset.close();
+            reset.gone_at = None;
+            let breaker = (!reset.is_idle(self.deployment.now())).then_some(reset);
+            let change = BreakerChange { no: stored.no, version: stored.breaker_version, breaker };
             let is_done = stored.breaker_version == 0
                 || self.deployment.store.save_breakers(&[change]).await.map_err(status::store)? == [true];
             if is_done {

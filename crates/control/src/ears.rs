@@ -11,29 +11,39 @@ use campanile_core::draft::TriggerOn;
 use campanile_core::limits;
 use campanile_core::number::{CampaignNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
+use campanile_core::segments::Segments;
+use campanile_core::watch::{self, Watch};
 use tokio::sync::Mutex;
+
+use crate::followed::Followed;
 
 /// What is listened to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub created: bool,
     pub attributes: BTreeSet<String>,
+    /// Segments that triggers name.
+    pub watches: Vec<Watch>,
 }
 
 impl Heard {
     pub fn is_nothing(&self) -> bool {
-        !self.created && self.attributes.is_empty()
+        !self.created && self.attributes.is_empty() && self.watches.is_empty()
     }
 }
 
 #[derive(Default)]
-pub struct Ears(Mutex<Known>);
+pub struct Ears {
+    known: Mutex<Known>,
+    followed: Followed,
+}
 
 #[derive(Default)]
 struct Known {
     cursor: String,
     /// Of the campaigns that listen to users.
     triggers: BTreeMap<CampaignNo, Vec<TriggerOn>>,
+    watches: BTreeMap<CampaignNo, Vec<Watch>>,
     heard: Arc<Heard>,
     /// The control number of each shard that this is as new as.
     seen: HashMap<Shard, u64>,
@@ -42,13 +52,21 @@ struct Known {
 impl Ears {
     /// As far as it is known, with the control number to name. A shard without campaigns has number 0.
     pub async fn known(&self, shard: Shard) -> (u64, Arc<Heard>) {
-        let known = self.0.lock().await;
+        let known = self.known.lock().await;
         (known.seen.get(&shard).copied().unwrap_or(0), known.heard.clone())
+    }
+
+    /// What watched segments are now; nobody asks where nothing is watched.
+    pub async fn segments(&self, store: &dyn Store, heard: &Heard) -> Result<Arc<Segments>, StoreError> {
+        match heard.watches.is_empty() {
+            true => Ok(Arc::default()),
+            false => self.followed.segments(store).await,
+        }
     }
 
     /// Looks again, for a control number that was read before.
     pub async fn refresh(&self, store: &dyn Store, shard: Shard, control: u64) -> Result<(), StoreError> {
-        let mut known = self.0.lock().await;
+        let mut known = self.known.lock().await;
         let changes = store.changes(&known.cursor).await?;
         match changes.campaigns {
             Changed::These(numbers) if numbers.is_empty() => {}
@@ -59,6 +77,7 @@ impl Ears {
             }
             Changed::All => {
                 known.triggers.clear();
+                known.watches.clear();
                 let mut after = String::new();
                 loop {
                     let page = store.list_campaigns(&after, limits::PAGE_MAX).await?;
@@ -71,7 +90,8 @@ impl Ears {
             }
         }
         known.cursor = changes.cursor;
-        known.heard = Arc::new(heard(known.triggers.values().flatten()));
+        let watches = known.watches.values().flatten().cloned().collect();
+        known.heard = Arc::new(Heard { watches, ..heard(known.triggers.values().flatten()) });
         known.seen.insert(shard, control);
         Ok(())
     }
@@ -84,6 +104,12 @@ impl Known {
             State::Draft | State::Ended => Vec::new(),
             _ => record.draft.triggers().filter(is_user).cloned().collect(),
         };
+        let watches = watch::watches(record);
+        if watches.is_empty() {
+            self.watches.remove(&record.no);
+        } else {
+            self.watches.insert(record.no, watches);
+        }
         if triggers.is_empty() {
             self.triggers.remove(&record.no);
         } else {

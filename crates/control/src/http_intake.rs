@@ -112,6 +112,15 @@ async fn batch(
             json!({"field": "batch", "text": "is missing: expected a list of calls"}),
         ]));
     };
+    let firing = match body.get("fire_triggers") {
+        None | Some(Value::Null | Value::Bool(false)) => firing,
+        Some(Value::Bool(true)) => Firing::Fires,
+        Some(_) => {
+            return Err(Refused::input(vec![
+                json!({"field": "fire_triggers", "text": "expected true or false"}),
+            ]));
+        }
+    };
     let kind = |call: &Value| call.get("type").and_then(Value::as_str).map(str::to_owned).unwrap_or_default();
     let kinds: Vec<String> = calls.iter().map(kind).collect();
     let calls: Vec<(&str, &Value)> = kinds.iter().map(String::as_str).zip(calls).collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use campanile_core::event::{Event, LogItem};
 use campanile_core::limits;
 use campanile_core::number::Shard;
-use campanile_core::ports::{NewEvent, Store, StoreError, StoredUser};
+use campanile_core::ports::{NewEvent, Store, StoreError};
 use campanile_core::ports_changes::{ChangedUser, SavedUsers};
 use campanile_core::user::{Profile, UserChange};
 use futures_util::future::try_join_all;
@@ -61,10 +61,8 @@ async fn upsert_shard(
             by_id.entry(changes[place].id.as_str()).or_default().push(place);
         }
         let ids: Vec<String> = by_id.keys().map(|id| (*id).to_owned()).collect();
-        let (control, heard) = match firing {
-            Firing::Fires => ears.known(shard).await,
-            Firing::Quiet => Default::default(),
-        };
+        let (control, heard) = ears.known(shard).await;
+        let segments = ears.segments(store, &heard).await?;
         let opened = store.open_users(shard, &ids, Some(now)).await?;
         let mut changed = Vec::new();
         for (opened, (id, places)) in opened.into_iter().zip(&by_id) {
@@ -72,6 +70,7 @@ async fn upsert_shard(
                 let text = "a profile that this version cannot read".to_owned();
                 return Err(StoreError::Foreign { place: format!("user {id:?}"), text });
             };
+            let before = (!heard.watches.is_empty()).then(|| user.profile.clone());
             let is_new = user.profile == Profile::new(*id, now);
             let mut happened: Vec<Vec<u8>> = user_changes::created(&heard, &user, now).into_iter().collect();
             for (i, &place) in places.iter().enumerate() {
@@ -88,23 +87,21 @@ async fn upsert_shard(
                 };
                 answers.insert(place, answer);
             }
+            if let Some(before) = &before {
+                happened.extend(user_changes::crossed(&heard, before, &mut user, &segments, now));
+            }
+            // What is imported is marked as it is, and told nobody.
+            if firing == Firing::Quiet {
+                happened.clear();
+            }
             changed.push((ChangedUser { user, happened }, places));
         }
-        let users = changed.iter().map(|(changed, _)| changed);
-        let written = match firing {
-            Firing::Quiet => {
-                let users: Vec<StoredUser> = users.map(|changed| changed.user.clone()).collect();
-                store.save_users(shard, &users).await?
-            }
-            Firing::Fires => {
-                let users: Vec<ChangedUser> = users.cloned().collect();
-                match store.change_users(shard, control, &users).await? {
-                    SavedUsers::Written(written) => written,
-                    SavedUsers::Control(control) => {
-                        ears.refresh(store, shard, control).await?;
-                        continue;
-                    }
-                }
+        let users: Vec<ChangedUser> = changed.iter().map(|(changed, _)| changed.clone()).collect();
+        let written = match store.change_users(shard, control, &users).await? {
+            SavedUsers::Written(written) => written,
+            SavedUsers::Control(control) => {
+                ears.refresh(store, shard, control).await?;
+                continue;
             }
         };
         left = changed

@@ -2,6 +2,8 @@
 
 use campanile_core::campaign_record::CampaignRecord;
 use campanile_core::draft::Draft;
+use campanile_core::limits;
+use campanile_core::watch;
 use tonic::Status;
 
 use crate::deployment::Deployment;
@@ -19,7 +21,29 @@ pub async fn check(deployment: &Deployment, draft: &Draft) -> Result<(), Status>
             faults.add(format!("delivery.triggered.when[{i}]"), format!("there is no campaign {id:?}"));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(status::invalid(&faults)) }
+    if faults.is_empty() { check_watches(deployment, draft).await } else { Err(status::invalid(&faults)) }
+}
+
+/// Every change of a user looks at all that is watched.
+async fn check_watches(deployment: &Deployment, draft: &Draft) -> Result<(), Status> {
+    let mut watched = watch::watched(draft).len();
+    if watched == 0 {
+        return Ok(());
+    }
+    let mut after = String::new();
+    loop {
+        let page = deployment.store.list_campaigns(&after, limits::PAGE_MAX).await.map_err(status::store)?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.id);
+        let others = page.iter().filter(|record| record.id != draft.id);
+        watched += others.map(|record| watch::watches(record).len()).sum::<usize>();
+    }
+    if watched <= limits::WATCHES_MAX {
+        return Ok(());
+    }
+    let most = limits::WATCHES_MAX;
+    let text = format!("live campaigns would be set off by {watched} segments, at most {most} are allowed");
+    Err(Status::resource_exhausted(text))
 }
 
 /// Answers when every shard tells of the sends of the campaigns that `listener`, which is live, names. To be called after its record

@@ -8,7 +8,9 @@ use campanile_core::campaign_actions::Action;
 use campanile_core::campaign_record::State;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
-use campanile_core::secret::Secret;
+use campanile_core::network::Policy;
+use campanile_core::notify::NotifyTarget;
+use campanile_core::secret::{Secret, Secrets};
 use campanile_proto::v1 as wire;
 use campanile_proto::v1::secret_service_server::SecretService;
 use tonic::{Request, Response, Status};
@@ -124,9 +126,16 @@ fn in_use(name: &str, users: BTreeSet<String>, more: &str) -> Status {
     ))
 }
 
-/// Ids of the live campaigns whose definition names the secret.
+/// Ids of the live campaigns whose definition names the secret, and the settings if they do.
 async fn live_users(deployment: &Deployment, name: &str) -> Result<BTreeSet<String>, Status> {
     let mut users = BTreeSet::new();
+    let settings = deployment.store.settings().await.map_err(status::store)?;
+    let (any, policy) = (Secrets::unchecked(), Policy::unchecked());
+    let target = settings
+        .and_then(|record| NotifyTarget::read(&record.settings, &any, &policy, &mut Faults::default()));
+    if target.is_some_and(|target| target.secrets().iter().any(|secret| secret == name)) {
+        users.insert("notify_url of the settings".to_owned());
+    }
     let mut after = String::new();
     loop {
         let page = deployment.store.list_campaigns(&after, limits::PAGE_MAX).await.map_err(status::store)?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use campanile_core::deployment_limits::DeploymentLimits;
 use campanile_core::fault::Faults;
 use campanile_core::limits;
+use campanile_core::notify::NotifyTarget;
+use campanile_core::secret::Secrets;
 use campanile_core::segment::Named;
 use campanile_core::settings::{INTERNAL, Settings, SettingsRecord};
 use campanile_proto::field_mask;
@@ -35,15 +37,16 @@ impl SettingsOf {
         Ok(stored.unwrap_or_else(SettingsRecord::none))
     }
 
-    /// Nobody is spared by a segment that does not exist.
-    async fn check_never_send(&self, settings: &Settings) -> Result<(), Status> {
-        if settings.never_send.is_empty() {
-            return Ok(());
-        }
-        let segments = self.deployment.segments().await.map_err(status::store)?;
-        let named = Named { segments: vec![settings.never_send.clone()], ..Named::default() };
+    /// Nobody is spared by a segment that does not exist, and nothing told by a secret that does not.
+    async fn check_named(&self, settings: &Settings) -> Result<(), Status> {
         let mut faults = Faults::default();
-        segments.check(&named, "never_send", &mut faults);
+        if !settings.never_send.is_empty() {
+            let segments = self.deployment.segments().await.map_err(status::store)?;
+            let named = Named { segments: vec![settings.never_send.clone()], ..Named::default() };
+            segments.check(&named, "never_send", &mut faults);
+        }
+        let secrets = Secrets::from_iter(self.deployment.store.secrets().await.map_err(status::store)?);
+        NotifyTarget::read(settings, &secrets, &self.deployment.policy, &mut faults);
         if faults.is_empty() { Ok(()) } else { Err(status::invalid(&faults)) }
     }
 
@@ -102,10 +105,16 @@ impl SettingsService for SettingsOf {
                 )));
             }
             let settings = changed(&stored, &written, &mask)?;
-            self.check_never_send(&settings).await?;
+            self.check_named(&settings).await?;
             let warnings = self.warnings(&settings).await?;
             let is_same = settings == stored.settings;
-            let record = SettingsRecord { updated_at: self.deployment.now(), settings, ..stored.clone() };
+            let now = self.deployment.now();
+            let notify_since = match (stored.settings.notify_url.is_empty(), settings.notify_url.is_empty()) {
+                (_, true) => None,
+                (true, false) => Some(now),
+                (false, false) => stored.notify_since,
+            };
+            let record = SettingsRecord { updated_at: now, notify_since, settings, ..stored.clone() };
             let saved = match is_same || request.validate_only {
                 true if is_same => Some(stored),
                 true => Some(record),

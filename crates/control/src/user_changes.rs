@@ -3,7 +3,9 @@
 use campanile_core::event::{Event, LogItem};
 use campanile_core::happening::{Happening, attribute_changed};
 use campanile_core::ports::StoredUser;
-use campanile_core::user::UserChange;
+use campanile_core::segments::Segments;
+use campanile_core::user::{Profile, UserChange};
+use campanile_core::watch;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -35,6 +37,20 @@ impl Watched {
     }
 }
 
+/// The watched segments that the user came into or left by a change; the user is marked as it is now.
+pub fn crossed(
+    heard: &Heard,
+    before: &Profile,
+    user: &mut StoredUser,
+    segments: &Segments,
+    now: Timestamp,
+) -> Vec<Vec<u8>> {
+    let crossed = watch::look(&heard.watches, Some(before), &mut user.profile, segments, now);
+    watch::forget(&heard.watches, &mut user.profile);
+    let cause = format!("{}/{}", user.no.0, user.version);
+    crossed.iter().map(|crossing| LogItem::Event(crossing.event(&cause, now)).pack()).collect()
+}
+
 /// Told with the first write to a user, for those who listen.
 pub fn created(heard: &Heard, user: &StoredUser, now: Timestamp) -> Option<Vec<u8>> {
     let is_told = heard.created && user.version == MADE;
@@ -58,14 +74,17 @@ fn item(happening: Happening, properties: Map<String, Value>, id: &str, now: Tim
 #[cfg(test)]
 mod tests {
     use campanile_core::number::UserNo;
-    use campanile_core::user::Profile;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn only_what_is_listened_to_and_changes_is_told() {
-        let heard = Heard { created: true, attributes: ["plan".to_owned(), "age".to_owned()].into() };
+        let heard = Heard {
+            created: true,
+            attributes: ["plan".to_owned(), "age".to_owned()].into(),
+            ..Heard::default()
+        };
         let now = Timestamp::UNIX_EPOCH;
         let check = |was: Value, change: Value, expected: Value| {
             let mut profile = Profile::new("mary", now);

@@ -155,6 +155,30 @@ pub async fn delete(
     Ok(wire::DeleteUserListResponse {})
 }
 
+/// The lists that name a user; with `take_out` they name it no more.
+pub async fn naming(deployment: &Deployment, user_id: &str, take_out: bool) -> Result<Vec<String>, Status> {
+    let mut named = BTreeSet::new();
+    for _ in 0..TRIES_MAX {
+        let all = deployment.segments().await.map_err(status::store)?;
+        let mut is_clean = true;
+        for list in all.lists().filter(|list| list.ids.contains(user_id)) {
+            named.insert(list.record.name.clone());
+            if !take_out {
+                continue;
+            }
+            let others = list.ids.iter().filter(|id| *id != user_id).map(str::to_owned).collect();
+            let ids = UserIds::new(others).map_err(Status::internal)?;
+            let revision = list.record.revision.saturating_add(1);
+            let record = ids.record(&list.record.name, revision, deployment.now());
+            is_clean &= deployment.store.put_user_list(record, ids).await.map_err(status::store)?;
+        }
+        if is_clean {
+            return Ok(named.into_iter().collect());
+        }
+    }
+    Err(Status::aborted("lists that name the user are changed again and again by others"))
+}
+
 fn known<'a>(all: &'a Segments, name: &str) -> Result<&'a UserList, Status> {
     if name.is_empty() {
         return Err(status::invalid_field("name", "is missing"));

@@ -87,6 +87,8 @@ mod tests {
             steps: false,
             action_names: Vec::new(),
             runs: Vec::new(),
+            notices: Vec::new(),
+            looks: Default::default(),
             transitions: Vec::new(),
             last_request: None,
             draft,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Outcome;
 use crate::limits;
+use crate::notice::{self, Notice, What};
+use crate::number::DestinationNo;
 
 /// Slices of the minute that is counted, and how long one is.
 const SLICES: usize = 6;
@@ -52,6 +54,12 @@ pub struct Breaker {
     /// It last answered 410: what is sent there is not wanted any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
+    /// That it is open has been told: since when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Timestamp>,
+    /// What the deployment's operators are to be told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
 }
 
 /// What a breaker says to a send.
@@ -175,7 +183,47 @@ impl Breaker {
 
     /// Nothing of it matters any more.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.standing == Standing::Closed && self.gone_at.is_none() && self.minute.sum(now).bad == 0
+        let is_told = self.told.is_none() && self.notices.is_empty();
+        self.standing == Standing::Closed
+            && self.gone_at.is_none()
+            && self.minute.sum(now).bad == 0
+            && is_told
+    }
+
+    /// It has been open for long, or closed after that, and nobody was told.
+    pub fn has_news(&self, now: Timestamp) -> bool {
+        match (self.standing, self.told) {
+            (Standing::Closed, told) => told.is_some(),
+            (Standing::Open { since, .. } | Standing::Probing { since, .. }, told) => {
+                let is_long = since.saturating_add(limits::TOLD_AFTER).is_ok_and(|at| at <= now);
+                is_long && told != Some(since)
+            }
+        }
+    }
+
+    /// Has operators told of it.
+    pub fn tell(&mut self, no: DestinationNo, now: Timestamp) {
+        if !self.has_news(now) {
+            return;
+        }
+        let (what, since, word) = match self.standing {
+            Standing::Open { since, .. } | Standing::Probing { since, .. } => {
+                self.told = Some(since);
+                (What::LeftAlone { since }, since, "left-alone")
+            }
+            Standing::Closed => {
+                let Some(since) = self.told.take() else { return };
+                (What::TakesAgain { since }, since, "takes-again")
+            }
+        };
+        let id = format!("destination-{}-{}-{word}", no.0, since.as_millisecond());
+        notice::push(&mut self.notices, Notice::new(id, now, what));
+    }
+
+    /// Nobody is to be told of anything.
+    pub fn hush(&mut self) {
+        self.told = None;
+        self.notices.clear();
     }
 
     /// Somebody's probe is on its way.
@@ -198,6 +246,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_open_for_ten_minutes_is_told_once_and_so_is_its_end() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let mut breaker = Breaker { standing: opened(at(0), 0, at(0)), ..Breaker::default() };
+        let mut told = |breaker: &mut Breaker, seconds| {
+            breaker.tell(DestinationNo(7), at(seconds));
+            std::mem::take(&mut breaker.notices).into_iter().map(|notice| notice.what).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut breaker, 599), []);
+        assert_eq!(told(&mut breaker, 600), [What::LeftAlone { since: at(0) }]);
+        assert_eq!(told(&mut breaker, 601), []);
+        breaker.probed(Some(true), at(700));
+        assert_eq!(told(&mut breaker, 701), [], "it was told when it opened first");
+        breaker.probed(Some(false), at(800));
+        assert!(!breaker.is_idle(at(900)), "its end is still to be told");
+        assert_eq!(told(&mut breaker, 801), [What::TakesAgain { since: at(0) }]);
+        assert!(breaker.is_idle(at(900)));
+        // One that closes sooner is nobody's business.
+        let mut short = Breaker { standing: opened(at(0), 0, at(0)), ..Breaker::default() };
+        short.probed(Some(false), at(60));
+        assert_eq!(told(&mut short, 61), []);
+    }
     use crate::attempt::{Answer, Phase};
 
     fn at(secs: i64) -> Timestamp {

@@ -30,6 +30,7 @@ use crate::segments::Segments;
 use crate::throttle::Throttle;
 use crate::user::Profile;
 use crate::value_path::ValuePath;
+use crate::watch;
 
 /// What a draft is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,10 @@ impl Campaign {
         let when = campaign_delivery::when(&draft.delivery, &zones, rules.now, is_chain, &mut faults);
         for (field, condition) in when.iter().flat_map(conditions) {
             rules.segments.check(&condition.named(), &field, &mut faults);
+        }
+        for (i, name) in draft.triggers().enumerate().filter_map(|(i, on)| Some((i, watch::named(on)?))) {
+            let named = Named { segments: vec![name.to_owned()], ..Named::default() };
+            rules.segments.check(&named, &format!("delivery.triggered.when[{i}]"), &mut faults);
         }
         let default = match draft.delivery.kind {
             Some(Kind::OneTime(_)) => RetrySchedule::long(),
@@ -270,6 +275,8 @@ impl Campaign {
         for (_, expression) in self.expressions() {
             named.extend(expression.named());
         }
+        let segments = watch::watched(&self.draft).into_iter().map(str::to_owned).collect();
+        named.extend(Named { segments, ..Named::default() });
         named
     }
 }

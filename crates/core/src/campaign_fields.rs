@@ -143,8 +143,6 @@ fn refuse_later_triggered(triggered: &Triggered, later: &mut impl FnMut(bool, &s
     let at = |name: &str| format!("delivery.triggered.{name}");
     for (i, trigger) in triggered.when.iter().enumerate() {
         let field = at(&format!("when[{i}]"));
-        let is_segment = matches!(trigger.on, TriggerOn::SegmentEntered(_) | TriggerOn::SegmentLeft(_));
-        later(is_segment, &field, "triggers by a segment are");
         later(matches!(trigger.on, TriggerOn::CampaignConverted(_)), &field, "triggers by a conversion are");
     }
 }

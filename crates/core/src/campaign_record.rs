@@ -9,8 +9,12 @@ use crate::control_word::{ControlWord, EMIT, EVENTS_FIRST, Flow, HISTORY, STEPS}
 use crate::draft::{Draft, IfPending, Kind};
 use crate::entry_run::EntryRun;
 use crate::limits;
+use crate::notice::{self, Notice, What};
 use crate::number::{CampaignNo, Shard, UserNo};
+use crate::watch::Looks;
 
+/// Who is noted for what a campaign does of itself.
+pub const BY_ITSELF: &str = "campanile";
 /// Transitions kept with a campaign, newest last.
 const TRANSITIONS_MAX: usize = 100;
 
@@ -66,6 +70,12 @@ pub struct CampaignRecord {
     /// Manual entries of whole audiences, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<EntryRun>,
+    /// When everybody was looked at for its triggers by segment.
+    #[serde(default, skip_serializing_if = "Looks::is_default")]
+    pub looks: Looks,
+    /// What the deployment's operators are to be told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
     /// Nobody finds it any more; what is left of its sends ends unsent. Its id stays taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
@@ -164,6 +174,8 @@ impl CampaignRecord {
             steps: false,
             action_names: Vec::new(),
             runs: Vec::new(),
+            notices: Vec::new(),
+            looks: Default::default(),
             transitions: Vec::new(),
             last_request: None,
             draft,
@@ -176,10 +188,26 @@ impl CampaignRecord {
         self.state = state;
         self.epoch += 1;
         self.updated_at = at;
+        match state {
+            State::Paused if by == BY_ITSELF => self.tell(at, What::AutoPaused { reason: note.to_owned() }),
+            State::Ended => {
+                self.tell(at, What::Ended { by: by.to_owned(), reason: note.to_owned() });
+            }
+            _ => {}
+        }
         self.transitions.push(Transition { at, by: by.to_owned(), to: state, note: note.to_owned() });
         if self.transitions.len() > TRANSITIONS_MAX {
             self.transitions.remove(0);
         }
+    }
+
+    /// Has operators told; together with whatever it is that is told.
+    pub fn tell(&mut self, at: Timestamp, what: What) {
+        let id = match &what {
+            What::OccurrencesMissed { .. } => format!("{}-missed-{}", self.id, self.schedule.missed),
+            _ => format!("{}-{}", self.id, self.epoch),
+        };
+        notice::push(&mut self.notices, Notice::new(id, at, what));
     }
 
     /// As it is when another campaign listens to its sends, or none does any more; every shard will hear of it.

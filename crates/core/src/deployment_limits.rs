@@ -63,13 +63,6 @@ impl DeploymentLimits {
         if let Some(Err(text)) = never_send.as_deref().map(check_slug) {
             faults.add("never_send", text);
         }
-        for (field, text) in
-            [("notify_url", &settings.notify_url), ("notify_signing_secret", &settings.notify_signing_secret)]
-        {
-            if !text.is_empty() {
-                faults.add(field, "is not in this version: leave it out");
-            }
-        }
         faults.or(DeploymentLimits { caps, quiet_hours, never_send })
     }
 

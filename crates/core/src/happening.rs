@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::draft::TriggerOn;
 use crate::event::Event;
 use crate::log_row::Ended;
+use crate::number::CampaignNo;
 use crate::send_outcome::SendOutcome;
 
 /// How many campaigns set one another off in a row is told with what their sends lead to.
@@ -17,9 +18,9 @@ pub enum Happening {
     UserCreated,
     /// Properties: `attribute`, `from`, `to`; one that was or is missing is left out.
     AttributeChanged,
-    /// Property: `segment`.
-    SegmentEntered,
-    SegmentLeft,
+    /// Property: `segment`. With the number of the campaign that watches it; 0: any.
+    SegmentEntered(u32),
+    SegmentLeft(u32),
     /// Properties: `campaign`, `action`, `variant`, `status`, `attempts`, as far as there are some.
     CampaignSent(u8),
     CampaignDelivered(u8),
@@ -32,8 +33,8 @@ impl Happening {
         match self {
             Happening::UserCreated => "user_created",
             Happening::AttributeChanged => "attribute_changed",
-            Happening::SegmentEntered => "segment_entered",
-            Happening::SegmentLeft => "segment_left",
+            Happening::SegmentEntered(_) => "segment_entered",
+            Happening::SegmentLeft(_) => "segment_left",
             Happening::CampaignSent(_) => "campaign_sent",
             Happening::CampaignDelivered(_) => "campaign_delivered",
             Happening::CampaignFailed(_) => "campaign_failed",
@@ -47,13 +48,21 @@ impl Happening {
             TriggerOn::Nothing | TriggerOn::Event(_) | TriggerOn::FirstEvent(_) => return None,
             TriggerOn::UserCreated => Happening::UserCreated,
             TriggerOn::AttributeChanged(_) => Happening::AttributeChanged,
-            TriggerOn::SegmentEntered(_) => Happening::SegmentEntered,
-            TriggerOn::SegmentLeft(_) => Happening::SegmentLeft,
+            TriggerOn::SegmentEntered(_) => Happening::SegmentEntered(0),
+            TriggerOn::SegmentLeft(_) => Happening::SegmentLeft(0),
             TriggerOn::CampaignSent(_) => Happening::CampaignSent(0),
             TriggerOn::CampaignDelivered(_) => Happening::CampaignDelivered(0),
             TriggerOn::CampaignFailed(_) => Happening::CampaignFailed(0),
             TriggerOn::CampaignConverted(_) => Happening::CampaignConverted(0),
         })
+    }
+
+    /// The only campaign it concerns; none: all that wait for such a thing.
+    pub fn concerns(self) -> Option<CampaignNo> {
+        match self {
+            Happening::SegmentEntered(no) | Happening::SegmentLeft(no) => (no > 0).then_some(CampaignNo(no)),
+            _ => None,
+        }
     }
 
     /// Campaigns that set one another off until then.
@@ -75,8 +84,8 @@ pub fn trigger_of(event: &Event) -> Option<TriggerOn> {
         None => TriggerOn::Event(event.name.clone()),
         Some(Happening::UserCreated) => TriggerOn::UserCreated,
         Some(Happening::AttributeChanged) => TriggerOn::AttributeChanged(said("attribute")?),
-        Some(Happening::SegmentEntered) => TriggerOn::SegmentEntered(said("segment")?),
-        Some(Happening::SegmentLeft) => TriggerOn::SegmentLeft(said("segment")?),
+        Some(Happening::SegmentEntered(_)) => TriggerOn::SegmentEntered(said("segment")?),
+        Some(Happening::SegmentLeft(_)) => TriggerOn::SegmentLeft(said("segment")?),
         Some(Happening::CampaignSent(_)) => TriggerOn::CampaignSent(said("campaign")?),
         Some(Happening::CampaignDelivered(_)) => TriggerOn::CampaignDelivered(said("campaign")?),
         Some(Happening::CampaignFailed(_)) => TriggerOn::CampaignFailed(said("campaign")?),
@@ -153,7 +162,7 @@ mod tests {
     use crate::expression::{Expression, Scope};
     use crate::facts::Facts;
     use crate::log_row::LogRow;
-    use crate::number::{CampaignNo, UserNo};
+    use crate::number::UserNo;
     use crate::reason::{Failure, Suppression};
     use crate::slug::Slug;
     use crate::user::Profile;

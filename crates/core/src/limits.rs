@@ -45,6 +45,14 @@ pub const ENTRY_RUNS_MAX: usize = 64;
 /// Those of them that are walked at once.
 pub const ENTRY_RUNS_OPEN_MAX: usize = 8;
 
+/// Notices that wait with one campaign or destination to be told.
+pub const NOTICES_MAX: usize = 16;
+/// How long a far end is left alone before that is told.
+pub const TOLD_AFTER: Duration = Duration::from_secs(600);
+
+/// Segments that the triggers of live campaigns name, counted for each campaign: every change of a user looks at all of them.
+pub const WATCHES_MAX: usize = 64;
+
 /// A campaign's title, in bytes.
 pub const TITLE_BYTES_MAX: usize = 200;
 /// Tags of a campaign.

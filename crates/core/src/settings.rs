@@ -61,12 +61,20 @@ pub struct SettingsRecord {
     /// Grows by one with every write: what a save compares. 0: nobody has written any.
     pub revision: u64,
     pub updated_at: Timestamp,
+    /// Since when there is somewhere for notices to go: what happened before is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_since: Option<Timestamp>,
     pub settings: Settings,
 }
 
 impl SettingsRecord {
     /// Of a deployment whose settings nobody has written.
     pub fn none() -> SettingsRecord {
-        SettingsRecord { revision: 0, updated_at: Timestamp::UNIX_EPOCH, settings: Settings::default() }
+        SettingsRecord {
+            revision: 0,
+            updated_at: Timestamp::UNIX_EPOCH,
+            notify_since: None,
+            settings: Settings::default(),
+        }
     }
 }

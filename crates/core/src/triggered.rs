@@ -116,8 +116,8 @@ impl Trigger {
             (TriggerOn::Event(name) | TriggerOn::FirstEvent(name), None) => *name == event.name,
             (TriggerOn::UserCreated, Some(Happening::UserCreated)) => true,
             (TriggerOn::AttributeChanged(name), Some(Happening::AttributeChanged)) => says("attribute", name),
-            (TriggerOn::SegmentEntered(name), Some(Happening::SegmentEntered))
-            | (TriggerOn::SegmentLeft(name), Some(Happening::SegmentLeft)) => says("segment", name),
+            (TriggerOn::SegmentEntered(name), Some(Happening::SegmentEntered(_)))
+            | (TriggerOn::SegmentLeft(name), Some(Happening::SegmentLeft(_))) => says("segment", name),
             (TriggerOn::CampaignSent(id), Some(Happening::CampaignSent(_)))
             | (TriggerOn::CampaignDelivered(id), Some(Happening::CampaignDelivered(_)))
             | (TriggerOn::CampaignFailed(id), Some(Happening::CampaignFailed(_)))
@@ -265,10 +265,10 @@ fn read_trigger(trigger: &draft::Trigger, path: &str, faults: &mut Faults) -> Op
         TriggerOn::CampaignSent(name) => id("campaign_sent", name),
         TriggerOn::CampaignDelivered(name) => id("campaign_delivered", name),
         TriggerOn::CampaignFailed(name) => id("campaign_failed", name),
+        TriggerOn::SegmentEntered(name) => id("segment_entered", name),
+        TriggerOn::SegmentLeft(name) => id("segment_left", name),
         // Said with all else that comes later.
-        TriggerOn::SegmentEntered(_) | TriggerOn::SegmentLeft(_) | TriggerOn::CampaignConverted(_) => {
-            return None;
-        }
+        TriggerOn::CampaignConverted(_) => return None,
     }
     let condition = match trigger.condition.trim() {
         "" => None,

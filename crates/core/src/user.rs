@@ -27,6 +27,8 @@ pub struct Profile {
     pub behaviour: BTreeMap<String, Behaviour>,
     /// Of campaigns that somebody asks about. Kept apart from the profile, and filled in where a condition looks at them.
     pub histories: Histories,
+    /// Marks of the segments it was last seen in, of those that live campaigns watch; ascending. See `watch`.
+    pub inside: Vec<u32>,
 }
 
 /// What a client says about one user; checked at the door.
@@ -49,6 +51,7 @@ impl Profile {
             created_at,
             behaviour: BTreeMap::new(),
             histories: Histories::default(),
+            inside: Vec::new(),
         }
     }
 

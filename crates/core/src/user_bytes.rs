@@ -1,7 +1,8 @@
 //! Pure. A profile in bytes: one packed string, versioned.
 //!
 //! Format 2: the version byte; the length of the behaviour, as a varint, and the behaviour (`behaviour_bytes`); then id, attributes,
-//! time zone and creation time (ms) as a MessagePack list. Format 1 had behaviour without days in that list, and is still read.
+//! time zone and creation time (ms) as a MessagePack list. Format 3, of users who are inside watched segments, has between the two how many
+//! marks there are, as a varint, and each in 4 bytes. Format 1 had behaviour without days in that list, and is still read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::campaign_history::Histories;
 use crate::limits;
 use crate::user::Profile;
 
+const FORMAT_INSIDE: u8 = 3;
 const FORMAT: u8 = 2;
 const FORMAT_WITHOUT_DAYS: u8 = 1;
 
@@ -51,9 +53,13 @@ fn attributes<'de, D: Deserializer<'de>>(from: D) -> Result<Map<String, Value>, 
 pub(crate) fn write(profile: &Profile) -> Vec<u8> {
     let behaviour = behaviour_bytes::write(&profile.behaviour);
     let mut bytes = Vec::with_capacity(behaviour.len() + 256);
-    bytes.push(FORMAT);
+    bytes.push(if profile.inside.is_empty() { FORMAT } else { FORMAT_INSIDE });
     behaviour_bytes::put(&mut bytes, behaviour.len() as u64);
     bytes.extend_from_slice(&behaviour);
+    if !profile.inside.is_empty() {
+        behaviour_bytes::put(&mut bytes, profile.inside.len() as u64);
+        profile.inside.iter().for_each(|mark| bytes.extend_from_slice(&mark.to_be_bytes()));
+    }
     let packed = Packed(
         &profile.id,
         &profile.attributes,
@@ -67,23 +73,37 @@ pub(crate) fn write(profile: &Profile) -> Vec<u8> {
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Profile, String> {
     match bytes.split_first() {
-        Some((&FORMAT, rest)) => read_packed(rest),
+        Some((&FORMAT, rest)) => read_packed(rest, false),
+        Some((&FORMAT_INSIDE, rest)) => read_packed(rest, true),
         Some((&FORMAT_WITHOUT_DAYS, rest)) => read_without_days(rest),
-        Some((other, _)) => Err(format!("format {other} is not known to this version, expected {FORMAT}")),
+        Some((other, _)) => {
+            Err(format!("format {other} is not known to this version, expected {FORMAT_INSIDE} or less"))
+        }
         None => Err("no bytes".to_owned()),
     }
 }
 
-fn read_packed(mut bytes: &[u8]) -> Result<Profile, String> {
+fn read_packed(mut bytes: &[u8], has_marks: bool) -> Result<Profile, String> {
     let behaviour = behaviour_bytes::take(&mut bytes)
         .and_then(|length| usize::try_from(length).ok())
         .and_then(|length| behaviour_bytes::take_bytes(&mut bytes, length))
         .and_then(behaviour_bytes::read)
         .ok_or("its behaviour cannot be read")?;
+    let inside = match has_marks {
+        true => marks(&mut bytes).ok_or("its marks cannot be read")?,
+        false => Vec::new(),
+    };
     let Unpacked(id, attributes, time_zone, created_ms) =
         rmp_serde::from_slice(bytes).map_err(|e| e.to_string())?;
     let created_at = Timestamp::from_millisecond(created_ms).map_err(|e| e.to_string())?;
-    Ok(Profile { id, attributes, time_zone, created_at, behaviour, histories: Histories::default() })
+    Ok(Profile { id, attributes, time_zone, created_at, behaviour, histories: Histories::default(), inside })
+}
+
+fn marks(bytes: &mut &[u8]) -> Option<Vec<u32>> {
+    let length = usize::try_from(behaviour_bytes::take(bytes)?).ok()?;
+    let marks = behaviour_bytes::take_bytes(bytes, length.checked_mul(4)?)?;
+    let (marks, _) = marks.as_chunks::<4>();
+    Some(marks.iter().map(|mark| u32::from_be_bytes(*mark)).collect())
 }
 
 #[derive(Deserialize)]
@@ -105,5 +125,13 @@ fn read_without_days(bytes: &[u8]) -> Result<Profile, String> {
         behaviour.insert(name, Behaviour { count, first_at, last_at, values, days: Vec::new() });
     }
     let histories = Histories::default();
-    Ok(Profile { id, attributes, time_zone, created_at: instant(created_ms)?, behaviour, histories })
+    Ok(Profile {
+        id,
+        attributes,
+        time_zone,
+        created_at: instant(created_ms)?,
+        behaviour,
+        histories,
+        inside: Vec::new(),
+    })
 }

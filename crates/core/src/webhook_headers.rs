@@ -13,6 +13,7 @@ use crate::webhook::Request;
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptHead<'a> {
     pub send_id: &'a str,
+    /// Empty: a notice that concerns none.
     pub campaign_id: &'a str,
     /// From 1.
     pub number: u32,
@@ -61,10 +62,12 @@ pub fn attempt_headers(attempt: &AttemptHead<'_>, body: &[u8], keys: &[Key]) -> 
         ("user-agent", format!("campanile/{}", attempt.version)),
         ("webhook-id", attempt.send_id.to_owned()),
         ("webhook-timestamp", seconds.to_string()),
-        ("campanile-campaign", attempt.campaign_id.to_owned()),
         ("campanile-attempt", attempt.number.to_string()),
         ("traceparent", traceparent(attempt.send_id, attempt.number)),
     ];
+    if !attempt.campaign_id.is_empty() {
+        headers.push(("campanile-campaign", attempt.campaign_id.to_owned()));
+    }
     if !keys.is_empty() {
         headers.push(("webhook-signature", signature::sign(keys, attempt.send_id, seconds, body)));
     }

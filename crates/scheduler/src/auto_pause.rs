@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::campaign_record::{BY_ITSELF, CampaignRecord, State};
 use campanile_core::counter::Counter;
 use campanile_core::limits;
 use campanile_core::log_row::{Ended, LogRow};
@@ -16,7 +16,6 @@ use campanile_core::sends_query::SendsQuery;
 use jiff::Timestamp;
 
 use crate::campaigns::{Campaigns, Known};
-use crate::occurrence::BY_ITSELF;
 use crate::shards::{self, Troubles};
 
 /// Campaigns looked at in one pass, one after the other.

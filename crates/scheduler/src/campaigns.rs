@@ -16,6 +16,7 @@ use campanile_core::limits;
 use campanile_core::number::{CampaignNo, DestinationNo, Shard};
 use campanile_core::ports::{Changed, Store, StoreError};
 use campanile_core::segments::Segments;
+use campanile_core::watch::{self, Watch};
 use jiff::Timestamp;
 
 use crate::plan::Planned;
@@ -31,6 +32,7 @@ pub struct Campaigns {
     by_cancel: HashMap<String, BTreeSet<CampaignNo>>,
     by_conversion: HashMap<String, BTreeSet<CampaignNo>>,
     numbers: HashMap<String, CampaignNo>,
+    watches: Vec<Watch>,
     /// What conditions name, as of the last refresh.
     pub segments: Arc<Segments>,
     by_step: HashMap<String, BTreeSet<CampaignNo>>,
@@ -98,8 +100,13 @@ impl Campaigns {
             Changed::These(numbers) => store.campaigns(&numbers).await?,
             Changed::All => read_all(store).await?,
         };
+        let watching = |record: &CampaignRecord| !watch::watched(&record.draft).is_empty();
+        let is_watch = records.iter().any(watching) || !self.watches.is_empty() && !records.is_empty();
         for record in records {
             self.learn(store, record).await?;
+        }
+        if is_watch {
+            self.watch();
         }
         if changes.segments {
             self.segments = Arc::new(store.read_segments(&self.segments).await?);
@@ -140,7 +147,19 @@ impl Campaigns {
             None => self.by_event.get(&event.name),
             Some(_) => trigger_of(event).and_then(|on| self.by_happening.get(&on)),
         };
-        numbers.into_iter().flatten().filter_map(|no| self.known.get(no))
+        let concerned = event.happening.and_then(Happening::concerns);
+        let numbers = numbers.into_iter().flatten();
+        let numbers = numbers.filter(move |no| concerned.is_none_or(|concerned| concerned == **no));
+        numbers.filter_map(|no| self.known.get(no))
+    }
+
+    /// What live campaigns watch of segments.
+    pub fn watches(&self) -> &[Watch] {
+        &self.watches
+    }
+
+    fn watch(&mut self) {
+        self.watches = self.known.values().flat_map(|known| watch::watches(&known.record)).collect();
     }
 
     /// The ids of the campaigns whose sends a live campaign listens to.
@@ -173,7 +192,11 @@ impl Campaigns {
             if known.record.epoch != record.epoch {
                 self.unshown.insert(record.no);
             }
+            let is_watch = !watch::watched(&record.draft).is_empty();
             known.record = record;
+            if is_watch {
+                self.watch();
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::campaigns::{Campaigns, Known};
 use crate::entry_runs;
 use crate::histories;
+use crate::looks::{self, Looked};
 use crate::plan::{Chunk, Plan, Planned, plan};
 use crate::shards::{self, Troubles};
 
@@ -219,7 +220,8 @@ async fn walk_shard(
     now: Timestamp,
 ) -> Result<Walked, StoreError> {
     let run = record.run_at(occurrence.at);
-    let takes_joiners = planned.campaign.zones.are_own && run.is_none();
+    let is_look = record.is_look(occurrence.at);
+    let takes_joiners = planned.campaign.zones.are_own && run.is_none() && !is_look;
     let limit = run.map_or(limits::ADVANCE_MAX, entry_runs::chunk);
     let mut walk = store.walk(shard, occurrence, takes_joiners, limit).await?;
     if walk.begun && walk.cursor >= walk.until {
@@ -238,7 +240,16 @@ async fn walk_shard(
         Some(last) if walk.users.len() >= limit => last.no.0,
         _ => walk.until,
     };
+    if is_look {
+        let of = (store, campaigns, record);
+        match looks::look(of, shard, (walk.control, &walk.users), now).await? {
+            Looked::All => {}
+            Looked::Stale => return Ok(Walked::Stale),
+            Looked::Changed => return Ok(Walked::Elsewhere),
+        }
+    }
     let Plan { entries, ended, counts } = match run {
+        None if is_look => Plan::default(),
         Some(run) => {
             let audience = run.condition().ok_or_else(|| unreadable(run))?;
             let place = (store.layout(), shard);
@@ -280,5 +291,6 @@ async fn close(
     let mut record = record.clone();
     record.schedule.open.retain(|other| other != open);
     record.close_run(open.at, now);
+    record.close_look(open.at);
     store.save_campaign(record).await
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use campanile_core::campaign_record::{CampaignRecord, State};
+use campanile_core::campaign_record::{BY_ITSELF, CampaignRecord, State};
 use campanile_core::counter::Counter;
 use campanile_core::draft::Kind;
 use campanile_core::number::CampaignNo;
@@ -12,7 +12,6 @@ use campanile_core::ports::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
-use crate::occurrence::BY_ITSELF;
 use crate::shards::{self, Troubles};
 
 /// Campaigns looked at in one pass.

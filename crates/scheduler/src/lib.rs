@@ -7,6 +7,7 @@ pub mod run;
 
 pub mod entering;
 pub mod entry_runs;
+pub mod looks;
 pub mod manual;
 pub mod occurrence;
 pub mod plan;
@@ -36,6 +37,8 @@ mod world;
 mod entering_tests;
 #[cfg(test)]
 mod kill_tests;
+#[cfg(test)]
+mod looks_tests;
 #[cfg(test)]
 mod manual_tests;
 #[cfg(test)]

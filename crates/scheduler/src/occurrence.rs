@@ -5,15 +5,13 @@
 
 use campanile_core::campaign::Campaign;
 use campanile_core::campaign_delivery::{OneTimeAt, Recurring, When};
-use campanile_core::campaign_record::{CampaignRecord, OpenOccurrence, State};
+use campanile_core::campaign_record::{BY_ITSELF, CampaignRecord, OpenOccurrence, State};
 use campanile_core::fault::Fault;
 use campanile_core::limits;
+use campanile_core::notice::What;
 use campanile_core::own_zone;
 use campanile_core::triggered::Window;
 use jiff::{SignedDuration, Timestamp};
-
-/// Who moves campaigns that move by themselves.
-pub const BY_ITSELF: &str = "campanile";
 
 /// Where a campaign stands right after its activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +113,7 @@ pub fn decide(record: &CampaignRecord, campaign: &Campaign, now: Timestamp) -> S
             When::Recurring(recurring) if campaign.zones.are_own => stepped.pass_own(recurring, due, now),
             _ => stepped.pass_due(campaign, due, now),
         }
+        stepped.tell(now);
     }
     Step::Save(Box::new(stepped))
 }
@@ -207,5 +206,12 @@ impl Stepped {
         self.missed += count;
         self.record.schedule.missed += count;
         self.record.schedule.last_missed_at = Some(last_at);
+    }
+
+    /// Once for all that a look found missed.
+    fn tell(&mut self, now: Timestamp) {
+        if let Some(last_at) = self.record.schedule.last_missed_at.filter(|_| self.missed > 0) {
+            self.record.tell(now, What::OccurrencesMissed { count: self.missed, last_at });
+        }
     }
 }

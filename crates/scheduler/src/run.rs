@@ -15,7 +15,7 @@ use crate::finish::Looks;
 use crate::occurrence::{Step, decide};
 use crate::reconcile::Shown;
 use crate::shards::{Troubles, aside};
-use crate::{auto_pause, event_pass, finish, listening, queue_pass, reconcile};
+use crate::{auto_pause, event_pass, finish, listening, looks, queue_pass, reconcile};
 
 /// The longest sleep: what a lost wake-up costs.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
@@ -127,6 +127,10 @@ impl Scheduler {
         did.entered = events.entered;
         did.more = events.more;
         self.occurrences(now, did).await?;
+        let (begun, look_at) = looks::begin(store, &self.campaigns, now, &mut did.troubles).await?;
+        did.look_at(look_at);
+        did.more |= !begun.is_empty();
+        begun.into_iter().for_each(|record| self.campaigns.replace_record(record));
         let troubles = &mut did.troubles;
         did.more |= listening::pass(store, &mut self.campaigns, troubles).await? > 0;
         did.shown =

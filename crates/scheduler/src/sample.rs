@@ -75,6 +75,8 @@ pub(crate) fn record(draft: Draft) -> CampaignRecord {
         steps: false,
         action_names: Vec::new(),
         runs: Vec::new(),
+        notices: Vec::new(),
+        looks: Default::default(),
         transitions: Vec::new(),
         last_request: None,
         draft,

@@ -26,6 +26,8 @@ use campanile_core::recent_event::{self, Decided, RecentRow};
 use campanile_core::segments::Segments;
 use campanile_core::triggered::{Pending, Triggered};
 use jiff::tz::TimeZone;
+use campanile_core::user::Profile;
+use campanile_core::watch;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
@@ -64,6 +66,11 @@ pub fn wanted(page: &EventPage, campaigns: &Campaigns) -> Vec<(UserNo, CampaignN
                     .filter(|known| keeping(known).is_some())
                     .map(|known| (logged.user, known.record.no)),
             );
+        }
+        if makes(&item).is_some() {
+            let watching = campaigns.watches().iter().filter_map(|watch| campaigns.get(watch.campaign));
+            let watching = watching.filter(|known| keeping(known).is_some());
+            wanted.extend(watching.map(|known| (logged.user, known.record.no)));
         }
     }
     wanted.into_iter().collect()
@@ -135,6 +142,20 @@ fn created(event: &Event) -> Event {
     }
 }
 
+/// The segments that the user came into or left by an event that was counted.
+fn cross(
+    campaigns: &Campaigns,
+    before: &Profile,
+    user: &mut Profile,
+    event: &Event,
+    now: Timestamp,
+) -> Vec<Event> {
+    let watches = campaigns.watches();
+    let crossed = watch::look(watches, Some(before), user, &campaigns.segments, now);
+    watch::forget(watches, user);
+    crossed.iter().map(|crossing| crossing.event(&event.id, event.occurred_at)).collect()
+}
+
 /// The campaigns whose pending entries it may end. Only what a user did does.
 fn cancelled<'c>(campaigns: &'c Campaigns, event: &Event) -> impl Iterator<Item = &'c Known> + use<'c> {
     let name = event.happening.is_none().then(|| event.name.clone());
@@ -202,19 +223,33 @@ pub fn decide(
             continue;
         };
         let made = makes(&item).filter(|_| user.version == MADE && !*is_changed).map(created);
+        let mut crossed = Vec::new();
         if let LogItem::Event(event) | LogItem::Imported(event) = &item
             && event.happening.is_none()
         {
+            let before = (!campaigns.watches().is_empty()).then(|| user.profile.clone());
             user.profile.count(event, logged.accepted_at);
             *is_changed = true;
+            if let Some(before) = before {
+                crossed = cross(campaigns, &before, &mut user.profile, event, now);
+            }
         }
         deciding.met.clear();
         let fired = fired(&item, campaigns);
         for event in made.iter().chain(fired.iter()) {
             deciding.event(event, logged.accepted_at, user);
         }
+        let met_itself = deciding.met.len();
+        if matches!(item, LogItem::Event(_)) {
+            crossed.iter().for_each(|event| deciding.event(event, logged.accepted_at, user));
+        }
         let number = page.head + place as u64;
-        let kept = match (&item, fired.last()) {
+        // What nobody met but by what it led to is told as that.
+        let led_to = crossed.last().filter(|_| met_itself == 0 && !deciding.met.is_empty());
+        let kept = match (&item, fired.last().filter(|_| led_to.is_none())) {
+            (LogItem::Event(_), None) if led_to.is_some() => {
+                led_to.map(|event| LogItem::Event(event.clone())).map(|item| (item.pack(), item))
+            }
             (LogItem::Outcome(_), Some(event)) if !deciding.met.is_empty() => {
                 let item = LogItem::Event(event.clone());
                 Some((item.pack(), item))

@@ -5,6 +5,7 @@
 //! healthy one costs no call.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct FarEnds {
     slots_max: usize,
     /// After this a probe has ended, or its sender has.
     probe_lasts: Duration,
+    /// Operators are told what is left alone for long.
+    tells: AtomicBool,
 }
 
 #[derive(Default)]
@@ -82,7 +85,13 @@ impl FarEnds {
             freed: Notify::new(),
             slots_max,
             probe_lasts: limits::DESTINATION_TIMEOUT_MAX + limits::LEASE_SLACK,
+            tells: AtomicBool::new(false),
         })
+    }
+
+    /// Whether there is somewhere for notices to go.
+    pub(crate) fn tell_notices(&self, tells: bool) {
+        self.tells.store(tells, Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -232,7 +241,8 @@ impl FarEnds {
 
     fn to_tell(&self, now: Timestamp) -> Vec<BreakerChange> {
         let mut known = self.lock();
-        known.ends.iter_mut().filter_map(|(no, end)| end.tell(*no, now)).collect()
+        let tells = self.tells.load(Relaxed);
+        known.ends.iter_mut().filter_map(|(no, end)| end.tell(*no, tells, now)).collect()
     }
 
     fn learn(&self, version: u64, destinations: Vec<StoredDestination>, now: Timestamp) {
@@ -272,13 +282,19 @@ impl FarEnd {
     }
 
     /// What of it others should know.
-    fn tell(&mut self, no: DestinationNo, now: Timestamp) -> Option<BreakerChange> {
+    fn tell(&mut self, no: DestinationNo, tells: bool, now: Timestamp) -> Option<BreakerChange> {
         // What was not taken the last time.
         let telling = std::mem::take(&mut self.telling);
         self.seen.merge(&telling, now);
         let in_trouble = self.version > 0 || self.seen.sum(now).bad > 0 || self.is_gone;
         let Tally { good, bad } = self.seen.sum(now);
-        let is_news = good + bad > 0 || self.probed.is_some() || self.is_gone || self.breaker.is_idle(now);
+        let is_hushed = !tells && (self.breaker.told.is_some() || !self.breaker.notices.is_empty());
+        let is_news = good + bad > 0
+            || self.probed.is_some()
+            || self.is_gone
+            || self.breaker.is_idle(now)
+            || is_hushed
+            || tells && self.breaker.has_news(now);
         if !in_trouble || !is_news {
             return None;
         }
@@ -292,6 +308,11 @@ impl FarEnd {
             breaker.gone_at = Some(now);
         } else if good > 0 {
             breaker.gone_at = None;
+        }
+        if tells {
+            breaker.tell(no, now)
+        } else {
+            breaker.hush()
         }
         let breaker = (!breaker.is_idle(now)).then_some(breaker);
         (breaker.is_some() || self.version > 0).then_some(BreakerChange {

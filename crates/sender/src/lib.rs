@@ -21,6 +21,7 @@ mod opted_out;
 pub mod admit;
 mod admit_inside;
 pub mod divert;
+mod notify;
 pub mod outgoing;
 pub mod send;
 

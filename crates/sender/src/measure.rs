@@ -125,3 +125,8 @@ mod tests {
         assert!(known.contains_key(OTHER) && known.contains_key("https://0.example:443"));
     }
 }
+
+/// What came of one attempt to tell a notice.
+pub(crate) fn notice(outcome: &'static str) {
+    counter!("campanile_notices_total", "outcome" => outcome).increment(1);
+}

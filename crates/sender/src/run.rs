@@ -22,6 +22,7 @@ use crate::claim::{Parts, Pass, pass};
 use crate::divert::Divert;
 use crate::far_ends::FarEnds;
 use crate::measure;
+use crate::notify;
 use crate::send::Means;
 use crate::settle::Settler;
 use crate::wire::{Wire, WireConfig};
@@ -140,7 +141,10 @@ pub async fn run(
         followed_at: None,
         swept_at: Instant::now(),
     };
+    let notifying = tokio::spawn(notify::run(sender.parts.clone()));
     sender.work().await;
+    // One that is under way is told again by whoever comes next.
+    notifying.abort();
     let left = sender.finish(config.finish_timeout).await;
     // The way in to the settlers is closed: they settle what they have.
     drop(sender);

@@ -383,7 +383,7 @@ impl Caps for ScriptedStore {
 impl SettingsStore for ScriptedStore {
     fn settings(&self) -> Answer<'_, Option<SettingsRecord>> {
         let settings = self.state().settings.clone();
-        answer(Some(SettingsRecord { revision: 1, updated_at: sample::now(), settings }))
+        answer(Some(SettingsRecord { revision: 1, updated_at: sample::now(), notify_since: None, settings }))
     }
 
     fn save_settings(&self, _: SettingsRecord) -> Answer<'_, Option<SettingsRecord>> {

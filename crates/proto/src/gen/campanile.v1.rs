@@ -10610,8 +10610,8 @@ pub struct Settings {
     /// overrides it. It must exist, and what it asks is then in use.
     #[prost(string, tag = "4")]
     pub never_send: ::prost::alloc::string::String,
-    /// Where the deployment tells of campaigns that pause themselves, miss an occurrence or end: a URL, which may hold
-    /// {{ secret.NAME }}.
+    /// Where the deployment tells of campaigns that pause themselves, miss occurrences or end, and of destinations that are
+    /// left alone for long: a URL, which may hold {{ secret.NAME }}. Empty: nowhere.
     #[prost(string, tag = "5")]
     pub notify_url: ::prost::alloc::string::String,
     /// The stored secret that signs these notices.
@@ -11914,11 +11914,14 @@ impl ::prost::Name for DeleteUserRequest {
     }
 }
 /// The user is erased.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteUserResponse {
     /// How many rows of the send log were about the user: attempts and ends of sends. Counters of campaigns stay as they are.
     #[prost(int64, tag = "1")]
     pub log_rows: i64,
+    /// The lists that named the user; they name it no more.
+    #[prost(string, repeated, tag = "2")]
+    pub lists: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for DeleteUserResponse {
     const NAME: &'static str = "DeleteUserResponse";
