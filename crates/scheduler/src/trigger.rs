@@ -25,9 +25,9 @@ use campanile_core::reason::Suppression;
 use campanile_core::recent_event::{self, Decided, RecentRow};
 use campanile_core::segments::Segments;
 use campanile_core::triggered::{Pending, Triggered};
-use jiff::tz::TimeZone;
 use campanile_core::user::Profile;
 use campanile_core::watch;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::campaigns::{Campaigns, Known};
