@@ -50,6 +50,10 @@ impl Segment {
             faults.add("title", format!("expected at most {most} bytes without control characters"));
         }
         let expression = expression(&record.condition, Scope::Audience, "where", faults)?;
+        // What a user had of campaigns is read for campaigns that ask themselves, and a segment is asked by anybody.
+        if !expression.names().campaigns.is_empty() {
+            faults.add("where", "received and failed are for the conditions of campaigns, not for segments");
+        }
         let named = expression.named();
         (faults.0.len() == before).then_some(Segment { record, expression, named })
     }

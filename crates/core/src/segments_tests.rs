@@ -222,3 +222,17 @@ proptest! {
         prop_assert_eq!(named.explain(&facts).result, named.matches(&facts));
     }
 }
+
+#[test]
+fn a_segment_does_not_ask_what_a_user_had_of_campaigns() {
+    let record = SegmentRecord {
+        condition: "not received(\"welcome\") and user.vip".to_owned(),
+        ..segment("s", "user.vip").record
+    };
+    let mut faults = Faults::default();
+    assert!(Segment::read(record, &mut faults).is_none());
+    assert!(
+        faults.to_string().contains("received and failed are for the conditions of campaigns"),
+        "{faults}"
+    );
+}
