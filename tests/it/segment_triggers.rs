@@ -29,7 +29,7 @@ async fn put_list(running: &Running, ids: &[&str]) {
 async fn import(running: &Running, id: &str, attributes: &str, fire_triggers: bool) {
     let user =
         wire::UserUpdate { id: id.to_owned(), attributes: attributes.to_owned(), ..Default::default() };
-    let part = wire::ImportUsersRequest { users: vec![user], fire_triggers, ..Default::default() };
+    let part = wire::ImportUsersRequest { users: vec![user], fire_triggers };
     running.api.users.clone().import_users(tokio_stream::iter([part])).await.expect("it is imported");
 }
 
