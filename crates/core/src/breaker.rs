@@ -251,7 +251,7 @@ mod tests {
     fn what_is_open_for_ten_minutes_is_told_once_and_so_is_its_end() {
         let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let mut breaker = Breaker { standing: opened(at(0), 0, at(0)), ..Breaker::default() };
-        let mut told = |breaker: &mut Breaker, seconds| {
+        let told = |breaker: &mut Breaker, seconds| {
             breaker.tell(DestinationNo(7), at(seconds));
             std::mem::take(&mut breaker.notices).into_iter().map(|notice| notice.what).collect::<Vec<_>>()
         };

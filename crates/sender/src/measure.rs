@@ -109,6 +109,11 @@ pub(crate) fn in_flight(sends: usize) {
     gauge!("campanile_sends_in_flight").set(sends as f64);
 }
 
+/// What came of one attempt to tell a notice.
+pub(crate) fn notice(outcome: &'static str) {
+    counter!("campanile_notices_total", "outcome" => outcome).increment(1);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,9 +129,4 @@ mod tests {
         assert_eq!(known.len(), DESTINATIONS_MAX + 1);
         assert!(known.contains_key(OTHER) && known.contains_key("https://0.example:443"));
     }
-}
-
-/// What came of one attempt to tell a notice.
-pub(crate) fn notice(outcome: &'static str) {
-    counter!("campanile_notices_total", "outcome" => outcome).increment(1);
 }
