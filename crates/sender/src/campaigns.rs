@@ -140,6 +140,8 @@ impl Campaigns {
         if let Some(record) = self.records.get(&no).filter(|record| record.epoch >= epoch) {
             return Ok(Some(record.clone()));
         }
+        // What was saved before the campaign became what it is, settings as well as segments, holds for its sends.
+        self.follow(store).await?;
         let Some(record) = store.campaigns(&[no]).await?.pop() else { return Ok(None) };
         if self.records.len() >= RECORDS_MAX {
             self.records.clear();

@@ -9,7 +9,7 @@ while arg_at < #ARGV do
   local user, campaign = arg(), arg()
   local record, marks = peek('HGET', 'n:' .. user, campaign) or '', {}
   for i = 1, #record >= 12 and byte(record, 2) or 0 do
-    local key = sub(record, 42 * i - 29, 42 * i - 22)
+    local key = sub(record, 45 * i - 32, 45 * i - 25)
     local mark = #key == 8 and peek('HGET', 'n:' .. user, campaign .. key)
     if mark then
       marks[#marks + 1] = key .. mark
